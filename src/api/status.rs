@@ -1,0 +1,146 @@
+//! The one map from errors to gRPC statuses. Every status carries a
+//! `google.rpc.ErrorInfo` with a reason of the contract, and field violations
+//! where a field is at fault.
+
+use std::time::Duration;
+
+use tonic::{Code, Status};
+use tonic_types::{BadRequest, ErrorDetail, ErrorInfo, FieldViolation, RetryInfo, StatusExt};
+
+use crate::api::v1::ErrorReason;
+use crate::engine::error::{EngineError, Invalid, Problem};
+
+/// The domain of every `ErrorInfo`.
+pub const DOMAIN: &str = "doublon";
+
+/// When to try again after a refusal that passes by itself.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+
+/// Why a call failed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ApiError {
+    /// The engine refused or failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The index is being rebuilt.
+    #[error("the service is starting: retry when its health is SERVING")]
+    Starting,
+    /// As many calls wait as may.
+    #[error("too many calls wait, the limit is {limit}: retry later, or use a stream")]
+    Overloaded {
+        /// Calls that may wait.
+        limit: usize,
+    },
+    /// A fault of the service.
+    #[error("the call failed by a fault of the service: report it, with the server's log")]
+    Fault,
+}
+
+impl From<Invalid> for ApiError {
+    fn from(error: Invalid) -> Self {
+        Self::Engine(error.into())
+    }
+}
+
+impl From<ApiError> for Status {
+    fn from(error: ApiError) -> Self {
+        let (code, reason) = classify(&error);
+        let reason = reason.as_str_name();
+        let mut metadata = Vec::new();
+        let mut details: Vec<ErrorDetail> = Vec::new();
+        if let ApiError::Engine(EngineError::Invalid(invalid)) = &error {
+            let mut violation = FieldViolation::new(&invalid.field, invalid.to_string());
+            reason.clone_into(&mut violation.reason);
+            details.push(BadRequest::new(vec![violation]).into());
+            metadata.push(("field".to_owned(), invalid.field.clone()));
+            if let Problem::TooLong { limit, unit, .. } = &invalid.problem {
+                metadata.push(("limit".to_owned(), limit.to_string()));
+                metadata.push(("unit".to_owned(), (*unit).to_owned()));
+            }
+        }
+        if matches!(code, Code::Unavailable | Code::ResourceExhausted) {
+            details.push(RetryInfo::new(Some(RETRY_DELAY)).into());
+        }
+        let info = ErrorInfo {
+            reason: reason.to_owned(),
+            domain: DOMAIN.to_owned(),
+            metadata: metadata.into_iter().collect(),
+        };
+        details.insert(0, info.into());
+        Self::with_error_details_vec(code, error.to_string(), details)
+    }
+}
+
+/// As an item of a stream carries it.
+pub fn rpc_status(error: ApiError) -> tonic_types::Status {
+    let status = Status::from(error);
+    let whole = prost::Message::decode(status.details());
+    whole.unwrap_or_else(|_| tonic_types::Status {
+        code: status.code().into(),
+        message: status.message().to_owned(),
+        details: Vec::new(),
+    })
+}
+
+fn classify(error: &ApiError) -> (Code, ErrorReason) {
+    match error {
+        ApiError::Engine(error) => classify_engine(error),
+        ApiError::Starting => (Code::Unavailable, ErrorReason::NotReady),
+        ApiError::Overloaded { .. } => (Code::ResourceExhausted, ErrorReason::Overloaded),
+        ApiError::Fault => (Code::Internal, ErrorReason::Internal),
+    }
+}
+
+fn classify_engine(error: &EngineError) -> (Code, ErrorReason) {
+    match error {
+        EngineError::Invalid(Invalid { problem, .. }) => {
+            let reason = match problem {
+                Problem::Missing => ErrorReason::FieldMissing,
+                Problem::TooLong { .. } => ErrorReason::FieldTooLong,
+                Problem::OutOfRange { .. } => ErrorReason::FieldOutOfRange,
+                Problem::WithoutTokens => ErrorReason::TextWithoutTokens,
+                Problem::NotAPageToken => ErrorReason::PageTokenInvalid,
+            };
+            (Code::InvalidArgument, reason)
+        }
+        EngineError::ArticleNotFound(_) => (Code::NotFound, ErrorReason::ArticleNotFound),
+        EngineError::Store(_) | EngineError::Index(_) => {
+            (Code::Unavailable, ErrorReason::StoreFailed)
+        }
+        EngineError::Damaged { .. } => (Code::Internal, ErrorReason::Internal),
+        EngineError::Stopped => (Code::Unavailable, ErrorReason::NotReady),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_say_what_where_and_what_to_do() {
+        let problem = Problem::TooLong { actual: 9, limit: 8, unit: "bytes" };
+        let status = Status::from(ApiError::from(Invalid::new("text", problem)));
+        assert_eq!(status.code(), Code::InvalidArgument);
+        assert_eq!(status.message(), "text has 9 bytes, the limit is 8: shorten it");
+        let info = status.get_details_error_info().unwrap();
+        assert_eq!(
+            (info.reason.as_str(), info.domain.as_str()),
+            ("ERROR_REASON_FIELD_TOO_LONG", "doublon")
+        );
+        assert_eq!(info.metadata["limit"], "8");
+        let violations = status.get_details_bad_request().unwrap().field_violations;
+        assert_eq!(violations[0].field, "text");
+        assert_eq!(violations[0].reason, "ERROR_REASON_FIELD_TOO_LONG");
+        assert!(status.get_details_retry_info().is_none());
+        let busy = Status::from(ApiError::Overloaded { limit: 1 });
+        assert!(busy.get_details_retry_info().is_some());
+    }
+
+    #[test]
+    fn an_item_of_a_stream_carries_the_same() {
+        let item = rpc_status(ApiError::Engine(EngineError::ArticleNotFound("x".into())));
+        assert_eq!(item.code, i32::from(Code::NotFound));
+        assert_eq!(item.message, "no article has the id \"x\"");
+        assert_eq!(item.details.len(), 1);
+    }
+}

@@ -1,0 +1,231 @@
+//! A typed client: what the command line, the tests and the benches call. It
+//! turns a status into one clear line.
+
+use std::time::Duration;
+
+use tokio_stream::Stream;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status, Streaming};
+use tonic_types::{RpcStatusExt, StatusExt};
+
+use crate::api::v1;
+use crate::api::v1::doublon_service_client::DoublonServiceClient;
+
+/// The server where none is named.
+pub const SERVER_DEFAULT: &str = "http://127.0.0.1:50051";
+/// How long a connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Bytes of an answer, at most: that of a page with many matches is long.
+const ANSWER_BYTES_MAX: usize = 256 << 20;
+
+/// A connection to a server.
+#[derive(Debug, Clone)]
+pub struct Client {
+    inner: DoublonServiceClient<Channel>,
+}
+
+/// Why a call failed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ClientError {
+    /// The address is not one.
+    #[error("{server:?} is not a server's address: give one like {SERVER_DEFAULT}")]
+    Address {
+        /// What was given.
+        server: String,
+    },
+    /// Nothing answers there.
+    #[error(
+        "no server answers at {server} ({problem}): start one with `doublon serve`, or give its address with --server"
+    )]
+    Unreachable {
+        /// The address.
+        server: String,
+        /// What the system says.
+        problem: String,
+    },
+    /// The server refused the call.
+    #[error("{message}")]
+    Refused {
+        /// The status code.
+        code: Code,
+        /// What was wrong, and what to do.
+        message: String,
+        /// A name of the contract's `ErrorReason`; empty if the error is not
+        /// doublon's own.
+        reason: String,
+    },
+}
+
+impl ClientError {
+    /// Whether it says that an article is not stored.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Refused { code: Code::NotFound, .. })
+    }
+}
+
+impl From<Status> for ClientError {
+    fn from(status: Status) -> Self {
+        let info = status.get_details_error_info();
+        Self::Refused {
+            code: status.code(),
+            message: message(&status),
+            reason: info.map(|it| it.reason).unwrap_or_default(),
+        }
+    }
+}
+
+impl From<&tonic_types::Status> for ClientError {
+    fn from(status: &tonic_types::Status) -> Self {
+        let info = status.get_details_error_info();
+        Self::Refused {
+            code: Code::from_i32(status.code),
+            message: status.message.clone(),
+            reason: info.map(|it| it.reason).unwrap_or_default(),
+        }
+    }
+}
+
+fn message(status: &Status) -> String {
+    match status.code() {
+        // What tonic itself says when the connection is gone.
+        Code::Unavailable | Code::Unknown if status.get_details_error_info().is_none() => {
+            format!("the connection to the server was lost ({})", status.message())
+        }
+        _ => status.message().to_owned(),
+    }
+}
+
+impl Client {
+    /// Connects.
+    pub async fn connect(server: &str) -> Result<Self, ClientError> {
+        let with_scheme =
+            if server.contains("://") { server.to_owned() } else { format!("http://{server}") };
+        let address = || ClientError::Address { server: server.to_owned() };
+        let endpoint = Endpoint::from_shared(with_scheme)
+            .map_err(|_| address())?
+            .connect_timeout(CONNECT_TIMEOUT)
+            .tcp_nodelay(true)
+            // A bulk stream is bound by the window of an unread stream.
+            .initial_stream_window_size(4 << 20)
+            .initial_connection_window_size(8 << 20);
+        if endpoint.uri().host().is_none() {
+            return Err(address());
+        }
+        let channel = endpoint.connect().await.map_err(|error| ClientError::Unreachable {
+            server: server.to_owned(),
+            problem: root_cause(&error),
+        })?;
+        let inner = DoublonServiceClient::new(channel)
+            .max_decoding_message_size(ANSWER_BYTES_MAX)
+            .max_encoding_message_size(usize::MAX);
+        Ok(Self { inner })
+    }
+
+    /// Calls `Sign`.
+    pub async fn sign(&mut self, it: v1::SignRequest) -> Result<v1::SignResponse, ClientError> {
+        Ok(self.inner.sign(it).await?.into_inner())
+    }
+
+    /// Calls `Compare`.
+    pub async fn compare(
+        &mut self,
+        it: v1::CompareRequest,
+    ) -> Result<v1::CompareResponse, ClientError> {
+        Ok(self.inner.compare(it).await?.into_inner())
+    }
+
+    /// Calls `PutArticle`.
+    pub async fn put_article(
+        &mut self,
+        it: v1::PutArticleRequest,
+    ) -> Result<v1::PutArticleResponse, ClientError> {
+        Ok(self.inner.put_article(it).await?.into_inner())
+    }
+
+    /// Calls `PutArticles`: one answer an item, in order.
+    pub async fn put_articles(
+        &mut self,
+        items: impl Stream<Item = v1::PutArticlesRequest> + Send + 'static,
+    ) -> Result<Streaming<v1::PutArticlesResponse>, ClientError> {
+        Ok(self.inner.put_articles(items).await?.into_inner())
+    }
+
+    /// Calls `GetArticle`.
+    pub async fn get_article(
+        &mut self,
+        article_id: impl Into<String>,
+    ) -> Result<v1::GetArticleResponse, ClientError> {
+        let it = v1::GetArticleRequest { article_id: article_id.into() };
+        Ok(self.inner.get_article(it).await?.into_inner())
+    }
+
+    /// Calls `DeleteArticle`.
+    pub async fn delete_article(
+        &mut self,
+        article_id: impl Into<String>,
+    ) -> Result<v1::DeleteArticleResponse, ClientError> {
+        let it = v1::DeleteArticleRequest { article_id: article_id.into() };
+        Ok(self.inner.delete_article(it).await?.into_inner())
+    }
+
+    /// Calls `ListArticles`.
+    pub async fn list_articles(
+        &mut self,
+        it: v1::ListArticlesRequest,
+    ) -> Result<v1::ListArticlesResponse, ClientError> {
+        Ok(self.inner.list_articles(it).await?.into_inner())
+    }
+
+    /// Calls `FindDuplicates`.
+    pub async fn find_duplicates(
+        &mut self,
+        it: v1::FindDuplicatesRequest,
+    ) -> Result<v1::FindDuplicatesResponse, ClientError> {
+        Ok(self.inner.find_duplicates(it).await?.into_inner())
+    }
+
+    /// Calls `FindDuplicatesStream`: one answer an item, in order.
+    pub async fn find_duplicates_stream(
+        &mut self,
+        items: impl Stream<Item = v1::FindDuplicatesStreamRequest> + Send + 'static,
+    ) -> Result<Streaming<v1::FindDuplicatesStreamResponse>, ClientError> {
+        Ok(self.inner.find_duplicates_stream(items).await?.into_inner())
+    }
+
+    /// Calls `MatchTeaser`.
+    pub async fn match_teaser(
+        &mut self,
+        it: v1::MatchTeaserRequest,
+    ) -> Result<v1::MatchTeaserResponse, ClientError> {
+        Ok(self.inner.match_teaser(it).await?.into_inner())
+    }
+
+    /// Calls `MatchTeasers`: one answer an item, in order.
+    pub async fn match_teasers(
+        &mut self,
+        items: impl Stream<Item = v1::MatchTeasersRequest> + Send + 'static,
+    ) -> Result<Streaming<v1::MatchTeasersResponse>, ClientError> {
+        Ok(self.inner.match_teasers(items).await?.into_inner())
+    }
+
+    /// Calls `AnalyzePage`.
+    pub async fn analyze_page(
+        &mut self,
+        it: v1::AnalyzePageRequest,
+    ) -> Result<v1::AnalyzePageResponse, ClientError> {
+        Ok(self.inner.analyze_page(it).await?.into_inner())
+    }
+
+    /// Calls `GetStats`.
+    pub async fn stats(&mut self) -> Result<v1::GetStatsResponse, ClientError> {
+        Ok(self.inner.get_stats(v1::GetStatsRequest {}).await?.into_inner())
+    }
+}
+
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
+}

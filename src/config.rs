@@ -1,0 +1,285 @@
+//! Configuration: what was typed, in flags, in the environment and in a file,
+//! and what it resolves to. Every mistake is reported at once, with where it
+//! stands.
+
+use std::fmt;
+use std::net::ToSocketAddrs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::service::Settings;
+
+/// The prefix of environment variables: `DOUBLON_LISTEN` is `listen`.
+pub const ENV_PREFIX: &str = "DOUBLON_";
+/// Variables with the prefix that are not the server's: the client's, and the
+/// one that names the file.
+const ENV_OTHER: [&str; 3] = ["DOUBLON_SERVER", "DOUBLON_CONFIG", "DOUBLON_OUTPUT"];
+
+/// A key of the configuration, with its default and what it means.
+#[derive(Debug, Clone, Copy)]
+struct Key {
+    name: &'static str,
+    default: &'static str,
+}
+
+const LISTEN: Key = Key { name: "listen", default: "127.0.0.1:50051" };
+const DATA_DIR: Key = Key { name: "data_dir", default: "./doublon-data" };
+const IN_MEMORY: Key = Key { name: "in_memory", default: "false" };
+const CACHE_MIB: Key = Key { name: "cache_mib", default: "256" };
+const DRAIN_SECONDS: Key = Key { name: "drain_seconds", default: "10" };
+const LOG: Key = Key { name: "log", default: "info" };
+const LOG_FORMAT: Key = Key { name: "log_format", default: "text" };
+const KEYS: [Key; 7] = [LISTEN, DATA_DIR, IN_MEMORY, CACHE_MIB, DRAIN_SECONDS, LOG, LOG_FORMAT];
+
+/// What was typed in one place: keys and values, each with where it stands.
+#[derive(Debug, Clone, Default)]
+pub struct Typed {
+    entries: Vec<Entry>,
+    mistakes: Vec<String>,
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    key: String,
+    value: String,
+    origin: String,
+}
+
+/// The configuration that holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolved {
+    /// Where to listen, as host and port.
+    pub listen: String,
+    /// What the service is run with.
+    pub settings: Settings,
+    /// What is logged, as `tracing` filters have it.
+    pub log: String,
+    /// How it is logged.
+    pub log_format: LogFormat,
+}
+
+/// How lines are logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// All mistakes of a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError(pub Vec<String>);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the configuration is wrong: {}", self.0.join("; "))
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl Typed {
+    /// From command line flags: names as in `--data-dir`, `None` where a flag
+    /// was not given.
+    pub fn from_flags<'a>(flags: impl IntoIterator<Item = (&'a str, Option<String>)>) -> Self {
+        let entries = flags.into_iter().filter_map(|(flag, value)| {
+            let key = flag.trim_start_matches('-').replace('-', "_");
+            Some(Entry { key, value: value?, origin: flag.to_owned() })
+        });
+        Self { entries: entries.collect(), mistakes: Vec::new() }
+    }
+
+    /// From environment variables; those without the prefix are not looked at.
+    pub fn from_env(variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        let entries = variables
+            .into_iter()
+            .filter(|(name, _)| !ENV_OTHER.contains(&name.as_str()))
+            .filter_map(|(name, value)| {
+                let key = name.strip_prefix(ENV_PREFIX)?.to_lowercase();
+                Some(Entry { key, value, origin: name })
+            });
+        Self { entries: entries.collect(), mistakes: Vec::new() }
+    }
+
+    /// From a TOML file of this name.
+    pub fn from_toml(name: &str, text: &str) -> Self {
+        let table: toml::Table = match text.parse() {
+            Ok(table) => table,
+            Err(error) => {
+                let mistake = format!("{name} is not TOML: {}", error.message());
+                return Self { entries: Vec::new(), mistakes: vec![mistake] };
+            }
+        };
+        let mut typed = Self::default();
+        for (key, value) in table {
+            let origin = format!("{key} in {name}");
+            let value = match value {
+                toml::Value::String(it) => it,
+                toml::Value::Integer(it) => it.to_string(),
+                toml::Value::Boolean(it) => it.to_string(),
+                other => {
+                    let kind = other.type_str();
+                    typed.mistakes.push(format!("{origin} is a TOML {kind}, not a single value"));
+                    continue;
+                }
+            };
+            typed.entries.push(Entry { key, value, origin });
+        }
+        typed
+    }
+}
+
+/// Resolves what was typed; the first source that has a key wins.
+pub fn resolve(sources: &[Typed]) -> Result<Resolved, ConfigError> {
+    let mut resolver = Resolver { sources, mistakes: Vec::new() };
+    resolver.reject_unknown();
+    let listen = resolver.value(LISTEN, "an address and a port, as 127.0.0.1:50051", |it| {
+        it.to_socket_addrs().is_ok_and(|mut it| it.next().is_some()).then(|| it.to_owned())
+    });
+    let data_dir = resolver
+        .value(DATA_DIR, "a folder", |it| (!it.trim().is_empty()).then(|| PathBuf::from(it)));
+    let in_memory = resolver.value(IN_MEMORY, "true or false", |it| it.parse::<bool>().ok());
+    let cache = resolver.value(CACHE_MIB, "1 to 1048576", |it| number(it, 1, 1 << 20));
+    let drain = resolver.value(DRAIN_SECONDS, "0 to 3600", |it| number(it, 0, 3600));
+    let log = resolver.value(LOG, "a level (error, warn, info, debug, trace) or a filter", |it| {
+        tracing_subscriber::EnvFilter::try_new(it).is_ok().then(|| it.to_owned())
+    });
+    let log_format = resolver.value(LOG_FORMAT, "text or json", |it| match it {
+        "text" => Some(LogFormat::Text),
+        "json" => Some(LogFormat::Json),
+        _ => None,
+    });
+    resolver.reject_conflict();
+    match (listen, data_dir, in_memory, cache, drain, log, log_format) {
+        (
+            Some(listen),
+            Some(data_dir),
+            Some(in_memory),
+            Some(cache),
+            Some(drain),
+            Some(log),
+            Some(log_format),
+        ) if resolver.mistakes.is_empty() => {
+            let settings = Settings {
+                data_dir: (!in_memory).then_some(data_dir),
+                cache_bytes: cache << 20,
+                drain_timeout: Duration::from_secs(drain as u64),
+            };
+            Ok(Resolved { listen, settings, log, log_format })
+        }
+        _ => Err(ConfigError(resolver.mistakes)),
+    }
+}
+
+struct Resolver<'a> {
+    sources: &'a [Typed],
+    mistakes: Vec<String>,
+}
+
+impl Resolver<'_> {
+    fn reject_unknown(&mut self) {
+        for source in self.sources {
+            self.mistakes.extend(source.mistakes.iter().cloned());
+            for entry in &source.entries {
+                if !KEYS.iter().any(|it| it.name == entry.key) {
+                    let known: Vec<&str> = KEYS.iter().map(|it| it.name).collect();
+                    let known = known.join(", ");
+                    self.mistakes.push(format!("{} is not known (known: {known})", entry.origin));
+                }
+            }
+        }
+    }
+
+    /// A folder and no folder, asked for in one place.
+    fn reject_conflict(&mut self) {
+        for source in self.sources {
+            let has = |key: Key, value: Option<&str>| {
+                let mut entries = source.entries.iter();
+                entries
+                    .any(|it| it.key == key.name && value.is_none_or(|wanted| it.value == wanted))
+            };
+            if has(DATA_DIR, None) && has(IN_MEMORY, Some("true")) {
+                let mistake = "data_dir and in_memory exclude each other: give one of them";
+                self.mistakes.push(mistake.to_owned());
+            }
+        }
+    }
+
+    fn value<T>(
+        &mut self,
+        key: Key,
+        allowed: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Option<T> {
+        let mut entries = self.sources.iter().flat_map(|it| &it.entries);
+        let Some(entry) = entries.find(|it| it.key == key.name) else { return parse(key.default) };
+        let parsed = parse(&entry.value);
+        if parsed.is_none() {
+            let Entry { value, origin, .. } = entry;
+            self.mistakes.push(format!("{origin} is {value:?}, it must be {allowed}"));
+        }
+        parsed
+    }
+}
+
+fn number(text: &str, min: usize, max: usize) -> Option<usize> {
+    text.parse().ok().filter(|it| (min..=max).contains(it))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn env(pairs: &[(&str, &str)]) -> Typed {
+        Typed::from_env(pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())))
+    }
+
+    #[test]
+    fn defaults_hold_where_nothing_is_typed() {
+        let resolved = resolve(&[]).unwrap();
+        assert_eq!(resolved.listen, "127.0.0.1:50051");
+        assert_eq!(resolved.settings.data_dir, Some(PathBuf::from("./doublon-data")));
+        assert_eq!(resolved.settings.cache_bytes, 256 << 20);
+    }
+
+    #[test]
+    fn flags_win_over_environment_and_environment_over_the_file() {
+        let flags = Typed::from_flags([("--listen", Some("[::1]:1".to_owned())), ("--log", None)]);
+        let env = env(&[("DOUBLON_LISTEN", "[::1]:2"), ("DOUBLON_LOG", "debug"), ("HOME", "/")]);
+        let file = Typed::from_toml("f", "listen = \"[::1]:3\"\nlog = \"warn\"\ncache_mib = 7");
+        let resolved = resolve(&[flags, env, file]).unwrap();
+        assert_eq!(resolved.listen, "[::1]:1");
+        assert_eq!(resolved.log, "debug");
+        assert_eq!(resolved.settings.cache_bytes, 7 << 20);
+    }
+
+    #[test]
+    fn in_memory_wins_over_a_folder_of_a_weaker_source_and_clashes_in_one() {
+        let flags = Typed::from_flags([("--in-memory", Some("true".to_owned()))]);
+        let resolved = resolve(&[flags, env(&[("DOUBLON_DATA_DIR", "/x")])]).unwrap();
+        assert_eq!(resolved.settings.data_dir, None);
+        let both = Typed::from_toml("f", "data_dir = \"x\"\nin_memory = true");
+        assert!(resolve(&[both]).unwrap_err().to_string().contains("exclude each other"));
+    }
+
+    #[test]
+    fn every_mistake_is_reported_at_once() {
+        let env = env(&[("DOUBLON_LISTN", "x"), ("DOUBLON_SERVER", "http://x")]);
+        let file = Typed::from_toml("f.toml", "listen = 5\nshards = 2\ncache_mib = 0\nlog = []");
+        let ConfigError(mistakes) = resolve(&[env, file]).unwrap_err();
+        let all = mistakes.join("\n");
+        for part in [
+            "DOUBLON_LISTN is not known",
+            "shards in f.toml is not known",
+            "cache_mib in f.toml is \"0\", it must be 1 to 1048576",
+            "listen in f.toml is \"5\"",
+            "log in f.toml is a TOML array",
+        ] {
+            assert!(all.contains(part), "{part} not in {all}");
+        }
+        assert_eq!(mistakes.len(), 5);
+        let broken = Typed::from_toml("f.toml", "listen = ");
+        assert!(resolve(&[broken]).unwrap_err().to_string().contains("f.toml is not TOML"));
+    }
+}

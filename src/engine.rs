@@ -1,0 +1,51 @@
+//! The engine: stores articles, finds near-duplicates, matches teasers and
+//! splits pages, over any store and any index. Knows no wire and no runtime;
+//! its calls block.
+
+pub mod article;
+mod core;
+pub mod error;
+pub mod find;
+pub mod page;
+mod prepare;
+pub mod put;
+pub mod read;
+mod rebuild;
+pub mod record;
+pub mod sign;
+pub mod teaser;
+mod writer;
+
+use std::sync::Arc;
+
+use crate::clock::Clock;
+use crate::engine::core::Core;
+use crate::engine::error::EngineError;
+use crate::engine::writer::Writer;
+use crate::index::Index;
+use crate::store::Store;
+
+/// A store with its index, and the thread that writes to both.
+#[derive(Debug)]
+pub struct Engine {
+    core: Core,
+    writer: Writer,
+}
+
+impl Engine {
+    /// Fills an empty index from the records, and starts the writer.
+    ///
+    /// `progress` is called now and then with the number of articles read and
+    /// of all.
+    pub fn open(
+        store: Arc<dyn Store>,
+        index: Arc<dyn Index>,
+        clock: Clock,
+        progress: impl FnMut(u64, u64),
+    ) -> Result<Self, EngineError> {
+        let core = Core { store, index, clock };
+        rebuild::rebuild(&core, progress)?;
+        let writer = Writer::start(core.clone())?;
+        Ok(Self { core, writer })
+    }
+}

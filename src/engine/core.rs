@@ -1,0 +1,59 @@
+//! What the readers and the writer share: the store, the index and the clock.
+
+use std::sync::Arc;
+
+use crate::clock::Clock;
+use crate::engine::error::EngineError;
+use crate::engine::record::{Features, StoredArticle};
+use crate::hash::HashMap;
+use crate::index::Index;
+use crate::store::{ArticleNumber, Part, Store};
+
+#[derive(Debug, Clone)]
+pub(super) struct Core {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) index: Arc<dyn Index>,
+    pub(super) clock: Clock,
+}
+
+impl Core {
+    /// The features of all these articles in one read; those that are gone are
+    /// left out.
+    pub(super) fn features(
+        &self,
+        numbers: impl IntoIterator<Item = ArticleNumber>,
+    ) -> Result<HashMap<ArticleNumber, Features>, EngineError> {
+        self.read(Part::Features, numbers, Features::decode)
+    }
+
+    /// The same for the articles themselves.
+    pub(super) fn articles(
+        &self,
+        numbers: impl IntoIterator<Item = ArticleNumber>,
+    ) -> Result<HashMap<ArticleNumber, StoredArticle>, EngineError> {
+        self.read(Part::Article, numbers, StoredArticle::decode)
+    }
+
+    /// The number of the article with this id.
+    pub(super) fn number(&self, id: &str) -> Result<ArticleNumber, EngineError> {
+        let found = self.store.numbers(&[id])?.into_iter().next().flatten();
+        found.ok_or_else(|| EngineError::ArticleNotFound(id.to_owned()))
+    }
+
+    fn read<T>(
+        &self,
+        part: Part,
+        numbers: impl IntoIterator<Item = ArticleNumber>,
+        decode: impl Fn(ArticleNumber, &[u8]) -> Result<T, EngineError>,
+    ) -> Result<HashMap<ArticleNumber, T>, EngineError> {
+        let mut numbers: Vec<ArticleNumber> = numbers.into_iter().collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        let records = self.store.read(part, &numbers)?;
+        let present = numbers.into_iter().zip(records);
+        present
+            .filter_map(|(number, bytes)| Some((number, bytes?)))
+            .map(|(number, bytes)| Ok((number, decode(number, &bytes)?)))
+            .collect()
+    }
+}

@@ -1,0 +1,100 @@
+//! Why the engine refused or failed.
+
+use std::sync::Arc;
+
+use crate::index::IndexError;
+use crate::store::StoreError;
+
+/// Why a call failed. One failed commit answers many callers, so it can be
+/// cloned.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum EngineError {
+    /// The input is outside what is accepted; nothing was done.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// No article has this id.
+    #[error("no article has the id {0:?}")]
+    ArticleNotFound(String),
+    /// The store failed; a write is not stored.
+    #[error("{0}")]
+    Store(Arc<StoreError>),
+    /// The index failed.
+    #[error("{0}")]
+    Index(Arc<IndexError>),
+    /// A record cannot be read.
+    #[error("the record of article number {number} is damaged: {problem}")]
+    Damaged {
+        /// The record.
+        number: u32,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The writer has stopped.
+    #[error("the service is stopping and takes no more writes")]
+    Stopped,
+}
+
+/// A field that is outside what is accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field} {problem}")]
+pub struct Invalid {
+    /// The field, as a path in the request.
+    pub field: String,
+    /// What is wrong with it.
+    pub problem: Problem,
+}
+
+/// What is wrong with a field.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// It is required.
+    #[error("is missing or empty: give a value")]
+    Missing,
+    /// It is over its limit.
+    #[error("has {actual} {unit}, the limit is {limit}: shorten it")]
+    TooLong {
+        /// What it has.
+        actual: usize,
+        /// What it may have.
+        limit: usize,
+        /// Of what.
+        unit: &'static str,
+    },
+    /// It is not in its range.
+    #[error("is out of range: it must be {allowed}")]
+    OutOfRange {
+        /// The range, in words.
+        allowed: String,
+    },
+    /// It has nothing to compare.
+    #[error("has no letter and no digit, so there is nothing to compare: leave it out")]
+    WithoutTokens,
+    /// It is not a page token.
+    #[error("is not a page token of this service: start the list again")]
+    NotAPageToken,
+}
+
+impl Invalid {
+    /// About a field.
+    pub fn new(field: impl Into<String>, problem: Problem) -> Self {
+        Self { field: field.into(), problem }
+    }
+
+    /// The same, within a message of this name.
+    #[must_use]
+    pub fn within(self, message: &str) -> Self {
+        Self { field: format!("{message}.{}", self.field), problem: self.problem }
+    }
+}
+
+impl From<StoreError> for EngineError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(Arc::new(error))
+    }
+}
+
+impl From<IndexError> for EngineError {
+    fn from(error: IndexError) -> Self {
+        Self::Index(Arc::new(error))
+    }
+}

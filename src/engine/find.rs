@@ -1,0 +1,198 @@
+//! Near-duplicates: the index proposes, exact overlap decides.
+
+use std::cmp::Reverse;
+
+use crate::engine::Engine;
+use crate::engine::article::{ArticleId, check_text};
+use crate::engine::core::Core;
+use crate::engine::error::{EngineError, Invalid, Problem};
+use crate::engine::record::Features;
+use crate::hash::HashMap;
+use crate::index::keys::Keys;
+use crate::index::{Filter, NearQuery};
+use crate::matching::overlap::{Overlap, Relation};
+use crate::shingle;
+use crate::shingle::Shingle;
+use crate::sketch::Sketch;
+use crate::store::ArticleNumber;
+use crate::text::tokens::{TokenHash, Tokens};
+
+/// Answers to one question, by default.
+pub const RESULTS_DEFAULT: usize = 10;
+/// Answers to one question, at most.
+pub const RESULTS_MAX: usize = 100;
+
+/// A question for near-duplicates.
+#[derive(Debug, Clone)]
+pub struct FindRequest {
+    /// What to look for.
+    pub target: Target,
+    /// Among which articles.
+    pub filter: Filter,
+    /// At most this many.
+    pub max_results: usize,
+}
+
+/// What near-duplicates are looked for of.
+#[derive(Debug, Clone)]
+pub enum Target {
+    /// A text.
+    Text(String),
+    /// A stored article.
+    Stored(ArticleId),
+}
+
+/// A stored article that a text is related to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Duplicate {
+    /// The article.
+    pub id: ArticleId,
+    /// What the text is to it.
+    pub relation: Relation,
+    /// Shared shingles: the text's on the left, the article's on the right.
+    pub overlap: Overlap,
+    /// Bits in which the `SimHash`es differ.
+    pub simhash_distance_bits: u32,
+}
+
+/// A text as a question: its shingle set, and what it looks up.
+#[derive(Debug, Clone)]
+pub(super) struct Subject {
+    shingle_set: Vec<Shingle>,
+    keys: Keys,
+}
+
+/// A question in the engine's own terms.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Question<'a> {
+    pub(super) subject: &'a Subject,
+    pub(super) filter: &'a Filter,
+    /// The article itself, where it is stored: not its own duplicate.
+    pub(super) without: Option<ArticleNumber>,
+    pub(super) max_results: usize,
+}
+
+impl Engine {
+    /// The near-duplicates of each text or article, closest first: by the
+    /// greater containment, then by Jaccard similarity, then the oldest.
+    pub fn find_duplicates(
+        &self,
+        requests: &[FindRequest],
+    ) -> Vec<Result<Vec<Duplicate>, EngineError>> {
+        let read: Vec<_> = requests.iter().map(|it| self.core.subject(&it.target)).collect();
+        let questions: Vec<Question<'_>> = requests
+            .iter()
+            .zip(&read)
+            .filter_map(|(request, read)| {
+                let (subject, without) = read.as_ref().ok()?;
+                Some(Question {
+                    subject,
+                    filter: &request.filter,
+                    without: *without,
+                    max_results: request.max_results,
+                })
+            })
+            .collect();
+        let mut found = answers(self.core.find(&questions), questions.len());
+        read.iter()
+            .map(|it| match it {
+                Ok(_) => found.next().unwrap_or(Ok(Vec::new())),
+                Err(error) => Err(error.clone()),
+            })
+            .collect()
+    }
+}
+
+/// One result a question, where one failure is all questions' failure.
+pub(super) fn answers<T>(
+    result: Result<Vec<T>, EngineError>,
+    count: usize,
+) -> impl Iterator<Item = Result<T, EngineError>> {
+    let (found, error) = match result {
+        Ok(found) => (found, None),
+        Err(error) => (Vec::new(), Some(error)),
+    };
+    let failed = error.into_iter().flat_map(move |it| std::iter::repeat_n(it, count));
+    found.into_iter().map(Ok).chain(failed.map(Err))
+}
+
+impl Core {
+    /// The answers to all questions, with one look-up and one read.
+    pub(super) fn find(
+        &self,
+        questions: &[Question<'_>],
+    ) -> Result<Vec<Vec<Duplicate>>, EngineError> {
+        let queries: Vec<NearQuery<'_>> = questions
+            .iter()
+            .map(|it| NearQuery { keys: &it.subject.keys, filter: it.filter })
+            .collect();
+        let candidates = self.index.near(&queries)?;
+        let features = self.features(candidates.iter().flatten().copied())?;
+        let verified = questions.iter().zip(candidates);
+        Ok(verified.map(|(question, numbers)| verify(*question, &numbers, &features)).collect())
+    }
+
+    fn subject(&self, target: &Target) -> Result<(Subject, Option<ArticleNumber>), EngineError> {
+        match target {
+            Target::Text(text) => {
+                check_text("text", text)?;
+                let tokens = Tokens::of(text);
+                if tokens.is_empty() {
+                    return Err(Invalid::new("text", Problem::WithoutTokens).into());
+                }
+                Ok((Subject::of(&tokens.hashes), None))
+            }
+            Target::Stored(id) => {
+                let number = self.number(id.as_str())?;
+                let gone = || EngineError::ArticleNotFound(id.as_str().to_owned());
+                let features = self.features([number])?.remove(&number).ok_or_else(gone)?;
+                Ok((Subject::of(&features.fields.text), Some(number)))
+            }
+        }
+    }
+}
+
+impl Subject {
+    pub(super) fn of(tokens: &[TokenHash]) -> Self {
+        let mut shingle_set = shingle::shingles(tokens);
+        let sketch = Sketch::of(tokens, &shingle_set);
+        let keys = Keys::of_question(&shingle_set, sketch);
+        shingle_set.sort_unstable();
+        shingle_set.dedup();
+        Self { shingle_set, keys }
+    }
+
+    pub(super) fn sketch(&self) -> Sketch {
+        self.keys.sketch
+    }
+}
+
+fn verify(
+    question: Question<'_>,
+    candidates: &[ArticleNumber],
+    features: &HashMap<ArticleNumber, Features>,
+) -> Vec<Duplicate> {
+    let mut found: Vec<(ArticleNumber, Duplicate)> = candidates
+        .iter()
+        .filter(|it| Some(**it) != question.without)
+        .filter_map(|it| Some((*it, compare(question.subject, features.get(it)?)?)))
+        .collect();
+    let per_million = |share: f64| Reverse((share * 1e6).round() as i64);
+    found.sort_by_key(|(number, it)| {
+        (per_million(it.overlap.containment_max()), per_million(it.overlap.jaccard()), *number)
+    });
+    found.truncate(question.max_results);
+    found.into_iter().map(|(_, it)| it).collect()
+}
+
+fn compare(subject: &Subject, features: &Features) -> Option<Duplicate> {
+    let theirs = shingle::shingle_set(&features.fields.text);
+    let overlap = Overlap::of(&subject.shingle_set, &theirs);
+    let distance = subject.sketch().simhash.distance_bits(features.sketch.simhash);
+    Some(Duplicate {
+        id: features.id.clone(),
+        relation: overlap.relation()?,
+        overlap,
+        simhash_distance_bits: distance,
+    })
+}

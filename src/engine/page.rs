@@ -1,0 +1,151 @@
+//! Pages: the split by cues, then what the store knows of each line.
+
+use crate::engine::Engine;
+use crate::engine::article::{ArticleId, check_text};
+use crate::engine::error::{EngineError, Invalid, Problem};
+use crate::engine::find::{Duplicate, Question, Subject};
+use crate::engine::teaser::{TEASER_TOKENS_MAX, TeaserAnswer, TeaserRequest};
+use crate::hash::{HashMap, HashSet};
+use crate::index::Filter;
+use crate::matching::overlap::Relation;
+use crate::matching::verdict::Verdict;
+use crate::text::ByteSpan;
+use crate::text::page::{self, Block, SegmentKind};
+
+/// Lines of a page that are matched with the store, at most: the first ones.
+pub const MATCHED_LINES_MAX: usize = 2000;
+/// Lines of a page that match one article without being its teaser: from this
+/// many on, the page shares text with that article.
+const SHARED_LINES_MIN: usize = 3;
+
+/// A page to be split.
+#[derive(Debug, Clone)]
+pub struct PageRequest {
+    /// Its visible text, a block a line.
+    pub text: String,
+    /// Among which articles.
+    pub filter: Filter,
+    /// At most this many matches a teaser, and duplicates of the body.
+    pub max_results: usize,
+}
+
+/// What on a page is what.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PageAnswer {
+    /// The lines that are not blank, in order.
+    pub segments: Vec<Segment>,
+    /// What the body is related to.
+    pub body_duplicates: Vec<Duplicate>,
+}
+
+/// A line of a page.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Segment {
+    /// What it is.
+    pub kind: SegmentKind,
+    /// Its place in the page.
+    pub span: ByteSpan,
+    /// Whose teaser it is, if it is one.
+    pub teaser: Option<TeaserAnswer>,
+}
+
+impl Engine {
+    /// Splits a page, matches its teasers, and looks for duplicates of its body.
+    pub fn analyze_page(&self, request: &PageRequest) -> Result<PageAnswer, EngineError> {
+        check_text("text", &request.text)?;
+        let blocks = page::blocks(&request.text);
+        if blocks.iter().all(|it| it.tokens.is_empty()) {
+            return Err(Invalid::new("text", Problem::WithoutTokens).into());
+        }
+        let mut answers = self.match_lines(request, &blocks)?;
+        let first = page::split(&blocks, &[]);
+        let duplicates = self.body_duplicates(request, &blocks, &first)?;
+        let foreign = foreign(&answers, &duplicates);
+        let kinds = page::split(&blocks, &foreign);
+        let body_duplicates = if kinds == first {
+            duplicates
+        } else {
+            self.body_duplicates(request, &blocks, &kinds)?
+        };
+        let segments = blocks
+            .iter()
+            .zip(kinds)
+            .enumerate()
+            .map(|(at, (block, kind))| {
+                let is_teaser = matches!(kind, SegmentKind::Teaser | SegmentKind::TeaserHeadline);
+                let teaser = answers.get_mut(at).and_then(Option::take).filter(|_| is_teaser);
+                Segment { kind, span: block.span, teaser }
+            })
+            .collect();
+        Ok(PageAnswer { segments, body_duplicates })
+    }
+
+    /// Every line as a teaser; `None` where it cannot be one.
+    fn match_lines(
+        &self,
+        request: &PageRequest,
+        blocks: &[Block],
+    ) -> Result<Vec<Option<TeaserAnswer>>, EngineError> {
+        let can_be = |it: &Block| !it.tokens.is_empty() && it.tokens.len() <= TEASER_TOKENS_MAX;
+        let lines: Vec<usize> = blocks
+            .iter()
+            .enumerate()
+            .filter(|(_, it)| can_be(it))
+            .map(|it| it.0)
+            .take(MATCHED_LINES_MAX)
+            .collect();
+        let teasers: Vec<TeaserRequest> = lines
+            .iter()
+            .filter_map(|at| blocks.get(*at))
+            .map(|it| TeaserRequest {
+                text: it.span.of(&request.text).to_owned(),
+                filter: request.filter.clone(),
+                max_results: request.max_results,
+            })
+            .collect();
+        let mut answers = vec![None; blocks.len()];
+        for (at, answer) in lines.into_iter().zip(self.match_teasers(&teasers)) {
+            if let Some(place) = answers.get_mut(at) {
+                *place = Some(answer?);
+            }
+        }
+        Ok(answers)
+    }
+
+    fn body_duplicates(
+        &self,
+        request: &PageRequest,
+        blocks: &[Block],
+        kinds: &[SegmentKind],
+    ) -> Result<Vec<Duplicate>, EngineError> {
+        let body = page::tokens_of(blocks, kinds, SegmentKind::Body);
+        if body.is_empty() {
+            return Ok(Vec::new());
+        }
+        let subject = Subject::of(&body);
+        let question = Question {
+            subject: &subject,
+            filter: &request.filter,
+            without: None,
+            max_results: request.max_results,
+        };
+        Ok(self.core.find(&[question])?.into_iter().next().unwrap_or_default())
+    }
+}
+
+/// Which lines are teasers of an article that is not the page's own. The page's
+/// own are those that its body is a copy or a part of, and those that several
+/// of its lines stand in.
+fn foreign(answers: &[Option<TeaserAnswer>], duplicates: &[Duplicate]) -> Vec<bool> {
+    let mut lines: HashMap<&ArticleId, usize> = HashMap::default();
+    for it in answers.iter().flatten().flat_map(|it| &it.matches) {
+        *lines.entry(&it.id).or_default() += 1;
+    }
+    let related = duplicates.iter().filter(|it| it.relation != Relation::Overlaps);
+    let mut own: HashSet<&ArticleId> = related.map(|it| &it.id).collect();
+    own.extend(lines.into_iter().filter(|it| it.1 >= SHARED_LINES_MIN).map(|it| it.0));
+    let is_foreign = |answer: &TeaserAnswer| {
+        answer.verdict == Verdict::Match && !answer.matches.iter().any(|it| own.contains(&it.id))
+    };
+    answers.iter().map(|it| it.as_ref().is_some_and(is_foreign)).collect()
+}

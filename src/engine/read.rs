@@ -1,0 +1,103 @@
+//! Reading back: one article, the list of them, and the counts.
+
+use crate::engine::Engine;
+use crate::engine::article::ArticleId;
+use crate::engine::error::{EngineError, Invalid, Problem};
+use crate::engine::record::StoredArticle;
+use crate::engine::sign::{Signature, signature};
+use crate::index::{Counts, Filter};
+use crate::store::{ArticleNumber, Part};
+
+/// Articles a page, by default.
+pub const PAGE_SIZE_DEFAULT: usize = 100;
+/// Articles a page, at most.
+pub const PAGE_SIZE_MAX: usize = 1000;
+/// Bytes of records a page, at most: gRPC clients take 4 MiB by default.
+pub const PAGE_BYTES_MAX: usize = 3 << 20;
+/// Records that one page looks at, at most, however few of them pass.
+const SCANNED_MAX: usize = 10_000;
+/// Records read at a time.
+const BATCH: usize = 100;
+
+/// A page of the list of articles.
+#[derive(Debug)]
+pub struct ListPage {
+    /// In the order in which they were stored.
+    pub articles: Vec<StoredArticle>,
+    /// What the next page takes; `None` on the last one.
+    pub next: Option<String>,
+}
+
+/// Counts and sizes.
+#[derive(Debug, Clone, Copy)]
+pub struct Stats {
+    /// Articles stored.
+    pub article_count: u64,
+    /// Bytes of the store.
+    pub store_bytes: u64,
+    /// Of the index.
+    pub index: Counts,
+}
+
+impl Engine {
+    /// One article and the signature of its text.
+    pub fn article(&self, id: &ArticleId) -> Result<(StoredArticle, Signature), EngineError> {
+        let gone = || EngineError::ArticleNotFound(id.as_str().to_owned());
+        let number = self.core.number(id.as_str())?;
+        let stored = self.core.articles([number])?.remove(&number).ok_or_else(gone)?;
+        let features = self.core.features([number])?.remove(&number).ok_or_else(gone)?;
+        Ok((stored, signature(&features.fields.text)))
+    }
+
+    /// A page of the list; `token` is the `next` of the page before, or empty.
+    pub fn list(
+        &self,
+        token: &str,
+        page_size: usize,
+        filter: &Filter,
+    ) -> Result<ListPage, EngineError> {
+        let mut after = parse_token(token)?;
+        let (mut articles, mut bytes, mut scanned) = (Vec::new(), 0, 0);
+        while articles.len() < page_size && bytes < PAGE_BYTES_MAX && scanned < SCANNED_MAX {
+            let count_max = BATCH.min(page_size - articles.len());
+            let records = self.core.store.scan(Part::Article, after, count_max)?;
+            if records.is_empty() {
+                return Ok(ListPage { articles, next: None });
+            }
+            for (number, record) in records {
+                if bytes + record.len() > PAGE_BYTES_MAX && bytes > 0 {
+                    return Ok(ListPage { articles, next: after.map(token_of) });
+                }
+                after = Some(number);
+                scanned += 1;
+                let stored = StoredArticle::decode(number, &record)?;
+                if filter.passes(number.0, &stored.article.facets()) {
+                    bytes += record.len();
+                    articles.push(stored);
+                }
+            }
+        }
+        Ok(ListPage { articles, next: after.map(token_of) })
+    }
+
+    /// Counts and sizes.
+    pub fn stats(&self) -> Result<Stats, EngineError> {
+        Ok(Stats {
+            article_count: self.core.store.len()?,
+            store_bytes: self.core.store.bytes()?,
+            index: self.core.index.counts(),
+        })
+    }
+}
+
+fn token_of(number: ArticleNumber) -> String {
+    format!("n{}", number.0)
+}
+
+fn parse_token(token: &str) -> Result<Option<ArticleNumber>, Invalid> {
+    if token.is_empty() {
+        return Ok(None);
+    }
+    let number = token.strip_prefix('n').and_then(|it| it.parse().ok()).map(ArticleNumber);
+    number.map(Some).ok_or_else(|| Invalid::new("page_token", Problem::NotAPageToken))
+}

@@ -1,0 +1,167 @@
+//! Candidates: which stored articles may be related to a text, proposed from
+//! hashes alone. Derived from the records and rebuilt from them; a candidate
+//! is never an answer.
+
+pub mod keys;
+pub mod memory;
+mod postings;
+
+use std::fmt;
+use std::ops::Range;
+
+use crate::index::keys::Keys;
+use crate::store::ArticleNumber;
+
+/// Candidates that one question gets, at most.
+pub const CANDIDATES_MAX: usize = 64;
+
+/// What filters look at, as hashes and numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Facets {
+    /// Hash of the site; 0 where it is not known.
+    pub site: u32,
+    /// Hash of the language's first subtag; 0 where it is not known.
+    pub language: u32,
+    /// Seconds since the Unix epoch.
+    pub published_s: Option<i64>,
+}
+
+/// Which articles a question is about; what is empty or unbounded lets all
+/// pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filter {
+    /// Hashes of sites.
+    pub sites: Vec<u32>,
+    /// Hashes of languages.
+    pub languages: Vec<u32>,
+    /// Seconds since the Unix epoch; articles without a time pass only where
+    /// this is `None`.
+    pub published_s: Option<Range<i64>>,
+    /// Numbers, by which a question is put about what was stored before or
+    /// after another article.
+    pub numbers: Range<u32>,
+}
+
+/// An article, as the index takes it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// Its number.
+    pub number: ArticleNumber,
+    /// What it is found by.
+    pub keys: Keys,
+    /// What it is filtered by.
+    pub facets: Facets,
+}
+
+/// A question for near-duplicates.
+#[derive(Debug, Clone, Copy)]
+pub struct NearQuery<'a> {
+    /// Sketches of the text, and a dense sample of its shingles.
+    pub keys: &'a Keys,
+    /// Which articles are asked for.
+    pub filter: &'a Filter,
+}
+
+/// A question for the articles that a teaser may belong to.
+#[derive(Debug, Clone, Copy)]
+pub struct TeaserQuery<'a> {
+    /// All its shingles, in order.
+    pub shingles: &'a [u64],
+    /// Which articles are asked for.
+    pub filter: &'a Filter,
+}
+
+/// What the index knows of a teaser.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TeaserProposal {
+    /// In how many articles each shingle is an anchor, in the order of the
+    /// question.
+    pub frequencies: Vec<u32>,
+    /// The candidates, most evidence first.
+    pub candidates: Vec<ArticleNumber>,
+    /// Number of articles in the index at that time.
+    pub article_count: u64,
+}
+
+/// Sizes of an index.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Articles.
+    pub articles: u64,
+    /// Anchor postings.
+    pub anchor_postings: u64,
+    /// Band postings.
+    pub band_postings: u64,
+    /// Bytes of memory.
+    pub bytes: u64,
+}
+
+/// Where candidates come from. All calls take batches.
+pub trait Index: fmt::Debug + Send + Sync {
+    /// Adds articles; they are found when it returns.
+    fn insert(&self, entries: &[Entry]) -> Result<(), IndexError>;
+
+    /// Removes articles, given as they were inserted; no trace is left.
+    fn remove(&self, entries: &[Entry]) -> Result<(), IndexError>;
+
+    /// The candidates for each question, most evidence first, at most
+    /// [`CANDIDATES_MAX`].
+    fn near(&self, queries: &[NearQuery<'_>]) -> Result<Vec<Vec<ArticleNumber>>, IndexError>;
+
+    /// What is known of each teaser.
+    fn teasers(&self, queries: &[TeaserQuery<'_>]) -> Result<Vec<TeaserProposal>, IndexError>;
+
+    /// One above the greatest number that was inserted.
+    fn numbers_end(&self) -> u32;
+
+    /// Sizes.
+    fn counts(&self) -> Counts;
+}
+
+/// Why the index could not answer. The index in memory always can.
+#[derive(Debug, thiserror::Error)]
+#[error("the index cannot be reached: {0}")]
+pub struct IndexError(pub String);
+
+impl Filter {
+    /// Lets every article pass.
+    pub fn all() -> Self {
+        Self { sites: Vec::new(), languages: Vec::new(), published_s: None, numbers: 0..u32::MAX }
+    }
+
+    /// Whether an article passes.
+    pub fn passes(&self, number: u32, facets: &Facets) -> bool {
+        let time_passes = |range: &Range<i64>| {
+            facets.published_s.is_some_and(|published| range.contains(&published))
+        };
+        self.numbers.contains(&number)
+            && (self.sites.is_empty() || self.sites.contains(&facets.site))
+            && (self.languages.is_empty() || self.languages.contains(&facets.language))
+            && self.published_s.as_ref().is_none_or(time_passes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_part_of_a_filter_must_pass() {
+        let facets = Facets { site: 1, language: 2, published_s: Some(100) };
+        let unknown = Facets { site: 0, language: 0, published_s: None };
+        let all = Filter::all();
+        for (filter, known, blank) in [
+            (all.clone(), true, true),
+            (Filter { sites: vec![3, 1], ..all.clone() }, true, false),
+            (Filter { sites: vec![3], ..all.clone() }, false, false),
+            (Filter { languages: vec![2], ..all.clone() }, true, false),
+            (Filter { published_s: Some(100..101), ..all.clone() }, true, false),
+            (Filter { published_s: Some(0..100), ..all.clone() }, false, false),
+            (Filter { numbers: 0..7, ..all.clone() }, false, false),
+            (Filter { sites: vec![1], languages: vec![9], ..all }, false, false),
+        ] {
+            assert_eq!(filter.passes(7, &facets), known, "{filter:?}");
+            assert_eq!(filter.passes(7, &unknown), blank, "{filter:?}");
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Evidence: how unlikely shared words are by chance, in bits, by their rarity
+//! among the stored articles.
+//!
+//! A shingle that `d` of `n` articles have counts -log2 of its share. The
+//! store is taken as part of a background of [`PRIOR_ARTICLES`] more, so that
+//! a phrase is not called common because the store is small. In a run of
+//! matched words the first shingle counts in full and each further one a
+//! third: it shares all but one of its words with the one before.
+
+use crate::shingle::SHINGLE_TOKENS;
+
+/// Articles of the background that the store is taken as a part of.
+pub const PRIOR_ARTICLES: f64 = 4096.0;
+
+/// What a match needs above log2 of the number of articles: with this many
+/// bits more, one chance match is expected among 64 stores of its size.
+pub const MARGIN_BITS: f64 = 6.0;
+
+/// Weighs shingles by their rarity in a store of a known size.
+#[derive(Debug, Clone, Copy)]
+pub struct Rarity {
+    population: f64,
+}
+
+impl Rarity {
+    /// In a store of this many articles.
+    pub fn new(article_count: u64) -> Self {
+        Self { population: article_count as f64 + PRIOR_ARTICLES }
+    }
+
+    /// The bits of one shingle that this many articles have.
+    pub fn bits(self, article_frequency: u32) -> f64 {
+        (self.population / f64::from(article_frequency.max(1))).log2().max(0.0)
+    }
+
+    /// What a match needs.
+    pub fn bits_min(self) -> f64 {
+        self.population.log2() + MARGIN_BITS
+    }
+
+    /// The bits of runs of matched words. `frequencies` has one value a
+    /// shingle of the teaser; `runs` are ranges of its tokens.
+    pub fn bits_of_runs(
+        self,
+        frequencies: &[u32],
+        runs: impl IntoIterator<Item = std::ops::Range<usize>>,
+    ) -> f64 {
+        runs.into_iter().map(|run| self.bits_of_run(frequencies, run)).sum()
+    }
+
+    fn bits_of_run(self, frequencies: &[u32], run: std::ops::Range<usize>) -> f64 {
+        let end = (run.end + 1).saturating_sub(SHINGLE_TOKENS);
+        let shingles = frequencies.get(run.start..end.min(frequencies.len())).unwrap_or_default();
+        let bits: Vec<f64> = shingles.iter().map(|it| self.bits(*it)).collect();
+        let rarest = bits.iter().copied().fold(0.0, f64::max);
+        let all: f64 = bits.iter().sum();
+        rarest + (all - rarest) / SHINGLE_TOKENS as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rare_words_weigh_more_and_stock_phrases_nothing() {
+        let rarity = Rarity::new(1_000_000);
+        assert!(rarity.bits(1) > 19.0);
+        assert!((rarity.bits(1) - rarity.bits(2) - 1.0).abs() < 1e-9);
+        assert!(rarity.bits(1_000_000) < 0.01);
+        assert!((rarity.bits(0) - rarity.bits(1)).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn five_rare_words_are_enough_and_four_are_not_in_any_store() {
+        for articles in [0, 1, 10_000, 100_000_000] {
+            let rarity = Rarity::new(articles);
+            let bits = |words: usize| rarity.bits_of_runs(&vec![1; words - 2], [0..words]);
+            assert!(bits(5) >= rarity.bits_min(), "{articles}");
+            assert!(bits(3) < rarity.bits_min(), "{articles}");
+        }
+    }
+
+    #[test]
+    fn a_run_counts_only_its_own_shingles() {
+        let rarity = Rarity::new(0);
+        assert!(rarity.bits_of_runs(&[1; 10], [0..2, 5..7]).abs() < f64::EPSILON);
+        let whole = rarity.bits_of_runs(&[1; 10], [0..12]);
+        assert!(whole > rarity.bits_of_runs(&[1; 10], [0..6]));
+        assert!(rarity.bits_of_runs(&[1; 2], [0..100]) > 0.0);
+    }
+}

@@ -1,0 +1,26 @@
+//! The service: handlers on the engine, their limits, health, and start and
+//! stop in good order.
+
+mod admission;
+mod handlers;
+mod run;
+mod stream;
+
+pub use crate::service::run::{ServeError, run};
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Bytes of a message, at most.
+pub const MESSAGE_BYTES_MAX: usize = 16 << 20;
+
+/// What the service is run with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Where the articles are kept; in memory if `None`.
+    pub data_dir: Option<PathBuf>,
+    /// Bytes of the store that are kept in memory, at most.
+    pub cache_bytes: usize,
+    /// How long calls under way may take once the service is stopped.
+    pub drain_timeout: Duration,
+}

@@ -1,0 +1,173 @@
+//! Start and stop: the port answers health at once, calls are let in when the
+//! index is rebuilt, and a stop lets what is under way end first.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::{self, JoinHandle};
+use tokio::time::timeout;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+
+use crate::api::DESCRIPTORS;
+use crate::api::v1::doublon_service_server::DoublonServiceServer;
+use crate::clock::Clock;
+use crate::engine::Engine;
+use crate::engine::error::EngineError;
+use crate::index::memory::MemoryIndex;
+use crate::service::admission::Admission;
+use crate::service::handlers::Handlers;
+use crate::service::{MESSAGE_BYTES_MAX, Settings};
+use crate::store::Store;
+use crate::store::embedded::EmbeddedStore;
+
+/// The service whose health is reported, beside that of the whole server.
+const SERVICE_NAME: &str = "doublon.v1.DoublonService";
+/// A client that answers no ping within [`KEEPALIVE_TIMEOUT`] has gone.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(60);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Between two lines of the progress of a rebuild.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Why the service did not start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The articles could not be opened.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The transport failed.
+    #[error("the server failed: {0}")]
+    Transport(#[from] tonic::transport::Error),
+    /// The port has no address.
+    #[error("the port cannot be listened on: {0}")]
+    Listener(#[from] std::io::Error),
+    /// A task ended in a panic.
+    #[error("the server ended by a fault: {0}")]
+    Fault(#[from] task::JoinError),
+}
+
+/// Serves on `listener` until `shutdown` is done, then lets calls under way end
+/// within the drain timeout.
+pub async fn run(
+    listener: TcpListener,
+    settings: Settings,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    let clock = Clock::system();
+    let address = listener.local_addr()?;
+    let admission = Admission::new();
+    let (health, health_service) = tonic_health::server::health_reporter();
+    set_health(&health, ServingStatus::NotServing).await;
+    let handlers = Handlers { admission: admission.clone(), started_ms: clock.unix_ms() };
+    let (stop, stopped) = oneshot::channel::<()>();
+    let server = task::spawn(serve(listener, handlers, health_service, async move {
+        drop(stopped.await);
+    }));
+    tokio::pin!(shutdown);
+    let data_dir = settings.data_dir.clone();
+    let opening =
+        task::spawn_blocking(move || open(&settings.data_dir, settings.cache_bytes, clock));
+    tokio::select! {
+        engine = opening => admission.open(engine??),
+        () = &mut shutdown => return Ok(()),
+    }
+    set_health(&health, ServingStatus::Serving).await;
+    announce(address, data_dir.as_deref());
+    shutdown.await;
+    set_health(&health, ServingStatus::NotServing).await;
+    tracing::info!("stopping: no new calls, waiting for those under way");
+    stop.send(()).ok();
+    drain(server, settings.drain_timeout).await
+}
+
+fn announce(address: SocketAddr, data_dir: Option<&std::path::Path>) {
+    match data_dir {
+        Some(folder) => tracing::info!(data_dir = %folder.display(), "articles are on the disk"),
+        None => tracing::warn!("articles are in memory: they end with this process"),
+    }
+    tracing::info!("listening on {address}");
+}
+
+async fn serve<H>(
+    listener: TcpListener,
+    handlers: Handlers,
+    health_service: H,
+    stopped: impl Future<Output = ()>,
+) -> Result<(), ServeError>
+where
+    H: tonic::codegen::Service<
+            tonic::codegen::http::Request<tonic::body::Body>,
+            Response = tonic::codegen::http::Response<tonic::body::Body>,
+            Error = std::convert::Infallible,
+        > + tonic::server::NamedService
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    H::Future: Send + 'static,
+{
+    let service = DoublonServiceServer::new(handlers)
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(usize::MAX);
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()
+        .map_err(|error| std::io::Error::other(error.to_string()))?;
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    Server::builder()
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .add_service(health_service)
+        .add_service(reflection)
+        .add_service(service)
+        .serve_with_incoming_shutdown(incoming, stopped)
+        .await?;
+    Ok(())
+}
+
+fn open(
+    data_dir: &Option<std::path::PathBuf>,
+    cache_bytes: usize,
+    clock: Clock,
+) -> Result<Engine, EngineError> {
+    let store: Arc<dyn Store> = match data_dir {
+        Some(folder) => Arc::new(EmbeddedStore::open(folder, cache_bytes)?),
+        None => Arc::new(EmbeddedStore::in_memory()?),
+    };
+    let timer = clock.clone();
+    let mut reported = timer.elapsed();
+    let engine = Engine::open(store, Arc::new(MemoryIndex::default()), clock, |done, total| {
+        let now = timer.elapsed();
+        if now - reported >= PROGRESS_INTERVAL || done == total {
+            tracing::info!(done, total, "index rebuilt");
+            reported = now;
+        }
+    })?;
+    Ok(engine)
+}
+
+async fn set_health(health: &HealthReporter, status: ServingStatus) {
+    health.set_service_status("", status).await;
+    health.set_service_status(SERVICE_NAME, status).await;
+}
+
+async fn drain(
+    mut server: JoinHandle<Result<(), ServeError>>,
+    drain_timeout: Duration,
+) -> Result<(), ServeError> {
+    if let Ok(ended) = timeout(drain_timeout, &mut server).await {
+        ended??;
+        tracing::info!("stopped");
+    } else {
+        server.abort();
+        tracing::warn!(?drain_timeout, "stopped, with calls cut off that were still under way");
+    }
+    Ok(())
+}

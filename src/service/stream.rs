@@ -1,0 +1,92 @@
+//! Streams: what is ready is done as one batch, answers come in the order of
+//! the requests, and a bad item ends no stream.
+
+use std::pin::Pin;
+
+use futures_util::{Stream, StreamExt};
+use tonic::{Status, Streaming};
+
+use crate::api::status::{ApiError, rpc_status};
+use crate::engine::Engine;
+use crate::engine::error::{EngineError, Invalid};
+use crate::service::admission::{Admission, Work};
+
+/// Items of one batch, at most.
+const BATCH_MAX: usize = 256;
+
+/// A stream of answers.
+pub(super) type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+/// How one streaming RPC does its work.
+#[derive(Debug)]
+pub(super) struct Rpc<In, Item, Out, Reply> {
+    pub(super) work: Work,
+    /// Batches under way at once; 1 where their order counts.
+    pub(super) batches_at_once: usize,
+    pub(super) read: fn(In) -> Result<Item, Invalid>,
+    pub(super) act: fn(&Engine, Vec<Item>) -> Vec<Result<Out, EngineError>>,
+    pub(super) reply: fn(Result<Out, tonic_types::Status>) -> Reply,
+}
+
+impl<In, Item, Out, Reply> Clone for Rpc<In, Item, Out, Reply> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<In, Item, Out, Reply> Copy for Rpc<In, Item, Out, Reply> {}
+
+/// Answers a stream.
+pub(super) fn answer<In, Item, Out, Reply>(
+    admission: Admission,
+    requests: Streaming<In>,
+    rpc: Rpc<In, Item, Out, Reply>,
+) -> Answers<Reply>
+where
+    In: Send + 'static,
+    Item: Send + 'static,
+    Out: Send + 'static,
+    Reply: Send + 'static,
+{
+    let batches = requests.ready_chunks(BATCH_MAX).map(move |batch| {
+        let admission = admission.clone();
+        async move { answer_batch(&admission, batch, rpc).await }
+    });
+    Box::pin(batches.buffered(rpc.batches_at_once).flat_map(futures_util::stream::iter))
+}
+
+async fn answer_batch<In, Item, Out, Reply>(
+    admission: &Admission,
+    batch: Vec<Result<In, Status>>,
+    rpc: Rpc<In, Item, Out, Reply>,
+) -> Vec<Result<Reply, Status>>
+where
+    Item: Send + 'static,
+    Out: Send + 'static,
+{
+    let mut items = Vec::with_capacity(batch.len());
+    let mut read: Vec<Result<Result<(), Invalid>, Status>> = Vec::with_capacity(batch.len());
+    for request in batch {
+        read.push(request.map(|it| (rpc.read)(it).map(|item| items.push(item))));
+    }
+    let count = items.len();
+    let done = if count == 0 {
+        Ok(Vec::new())
+    } else {
+        admission.run(rpc.work, move |engine| (rpc.act)(engine, items)).await
+    };
+    let mut results = match done {
+        Ok(results) => results.into_iter().map(|it| it.map_err(ApiError::from)).collect(),
+        Err(error) => std::iter::repeat_with(|| Err(error.clone())).take(count).collect::<Vec<_>>(),
+    }
+    .into_iter();
+    read.into_iter()
+        .map(|it| {
+            let result = match it? {
+                Ok(()) => results.next().unwrap_or(Err(ApiError::Fault)),
+                Err(invalid) => Err(invalid.into()),
+            };
+            Ok((rpc.reply)(result.map_err(rpc_status)))
+        })
+        .collect()
+}

@@ -1,0 +1,176 @@
+//! `MinHash` (Broder 1997): the share of equal values in two sketches estimates
+//! the Jaccard similarity of the sets.
+//!
+//! The i-th hash of a shingle x is lo(x) + `a_i` hi(x) modulo 2^32, where lo and
+//! hi are the halves of x and the `a_i` are fixed, odd and random. For uniform x
+//! any two of these hashes are independent of each other (double hashing, as
+//! in Kirsch and Mitzenmacher 2006), so that the estimate has the variance of
+//! 128 independent permutations, J (1 - J) / 128, while one takes a multiply
+//! and an add.
+
+use pulp::{Arch, Simd, WithSimd};
+
+use crate::hash;
+
+/// Values of a sketch.
+pub const VALUES: usize = 128;
+/// Bands of the index: finds J = 0.7 with probability .9998, J = 0.5 with .87.
+pub const BANDS: usize = 32;
+/// Values a band.
+pub const BAND_VALUES: usize = VALUES / BANDS;
+
+/// Values computed in one pass over the shingles: few enough to stay in
+/// vector registers.
+const LANES: usize = 32;
+
+const MULTIPLIERS: [u32; VALUES] = multipliers();
+
+/// The `MinHash` of a set of shingles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MinHash([u32; VALUES]);
+
+impl MinHash {
+    /// Of a set, in any order, with or without repeats. Every value of the
+    /// empty set is `u32::MAX`.
+    pub fn of(shingles: &[u64]) -> Self {
+        let mut values = [u32::MAX; VALUES];
+        Arch::new().dispatch(Kernel { shingles, values: &mut values });
+        Self(values)
+    }
+
+    /// From the values of an earlier sketch.
+    pub fn from_values(values: [u32; VALUES]) -> Self {
+        Self(values)
+    }
+
+    /// The values.
+    pub fn values(&self) -> &[u32; VALUES] {
+        &self.0
+    }
+
+    /// Estimates the Jaccard similarity, 0 to 1 in steps of 1/128.
+    pub fn estimated_jaccard(&self, other: &Self) -> f64 {
+        let equal = self.0.iter().zip(&other.0).filter(|(a, b)| a == b).count();
+        equal as f64 / VALUES as f64
+    }
+
+    /// One key a band: equal where the band's values are equal.
+    pub fn band_keys(&self) -> impl Iterator<Item = u64> {
+        self.0.chunks_exact(BAND_VALUES).enumerate().map(|(band, values)| {
+            values
+                .iter()
+                .fold(hash::mix(band as u64 + 1), |key, value| hash::mix(key ^ u64::from(*value)))
+        })
+    }
+}
+
+struct Kernel<'a> {
+    shingles: &'a [u64],
+    values: &'a mut [u32; VALUES],
+}
+
+impl WithSimd for Kernel<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let groups = self.values.chunks_exact_mut(LANES).zip(MULTIPLIERS.chunks_exact(LANES));
+        for (values, multipliers) in groups {
+            if let (Ok(values), Ok(multipliers)) = (values.try_into(), multipliers.try_into()) {
+                minimise(self.shingles, multipliers, values);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn minimise(shingles: &[u64], multipliers: &[u32; LANES], values: &mut [u32; LANES]) {
+    let mut least = *values;
+    for shingle in shingles {
+        let (low, high) = (hash::low_half(*shingle), hash::high_half(*shingle));
+        for (value, multiplier) in least.iter_mut().zip(multipliers) {
+            *value = (*value).min(low.wrapping_add(multiplier.wrapping_mul(high)));
+        }
+    }
+    *values = least;
+}
+
+#[expect(clippy::indexing_slicing, reason = "iterators do not run in constants")]
+const fn multipliers() -> [u32; VALUES] {
+    let mut found = [0; VALUES];
+    let mut i = 0;
+    while i < VALUES {
+        found[i] = hash::low_half(hash::mix(hash::SEED.wrapping_add(i as u64))) | 1;
+        i += 1;
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(from: u64, to: u64) -> Vec<u64> {
+        (from..to).map(|it| hash::mix(it + 1)).collect()
+    }
+
+    #[test]
+    fn multipliers_are_distinct() {
+        let distinct: hash::HashSet<u32> = MULTIPLIERS.into_iter().collect();
+        assert_eq!(distinct.len(), VALUES);
+    }
+
+    #[test]
+    fn every_value_is_the_least_of_its_hash() {
+        let shingles = set(0, 777);
+        let sketch = MinHash::of(&shingles);
+        for (value, multiplier) in sketch.values().iter().zip(MULTIPLIERS) {
+            let hashes = shingles.iter().map(|it| {
+                hash::low_half(*it).wrapping_add(multiplier.wrapping_mul(hash::high_half(*it)))
+            });
+            assert_eq!(Some(*value), hashes.min());
+        }
+    }
+
+    /// The mean error over many pairs stays near zero and its spread within
+    /// that of 128 independent permutations, for long and for short texts.
+    #[test]
+    fn the_estimate_is_unbiased_and_within_its_bound() {
+        for (size, shared) in [(1000, 500), (1000, 900), (30, 15), (30, 25), (300, 30)] {
+            let jaccard = shared as f64 / (2 * size - shared) as f64;
+            let trials = 400;
+            let errors: Vec<f64> = (0..trials)
+                .map(|trial| {
+                    let start = trial * 10_000;
+                    let a = MinHash::of(&set(start, start + size));
+                    let b = MinHash::of(&set(start + size - shared, start + 2 * size - shared));
+                    a.estimated_jaccard(&b) - jaccard
+                })
+                .collect();
+            let mean = errors.iter().sum::<f64>() / trials as f64;
+            let variance = errors.iter().map(|it| it * it).sum::<f64>() / trials as f64;
+            let expected = jaccard * (1.0 - jaccard) / VALUES as f64;
+            assert!(mean.abs() < 4.0 * (expected / trials as f64).sqrt(), "{size} {shared} {mean}");
+            assert!(variance < 1.3 * expected, "{size} {shared} {variance} {expected}");
+        }
+    }
+
+    /// Bands meet as often as the theory of independent values says.
+    #[test]
+    fn bands_meet_at_their_rate() {
+        for (shared, jaccard) in [(667, 0.5), (824, 0.7)] {
+            let trials = 400;
+            let met = (0..trials)
+                .filter(|trial| {
+                    let start = trial * 10_000;
+                    let a = MinHash::of(&set(start, start + 1000));
+                    let b = MinHash::of(&set(start + 1000 - shared, start + 2000 - shared));
+                    a.band_keys().zip(b.band_keys()).any(|(a, b)| a == b)
+                })
+                .count();
+            let expected = 1.0 - f64::powi(1.0 - f64::powi(jaccard, 4), 32);
+            let rate = met as f64 / trials as f64;
+            assert!((rate - expected).abs() < 0.06, "{jaccard}: {rate}, expected {expected}");
+        }
+    }
+}

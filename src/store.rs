@@ -1,0 +1,122 @@
+//! Records: bytes under article numbers and ids, durable when a commit
+//! returns. Knows no text, no sketch and no index.
+
+pub mod embedded;
+
+use std::fmt;
+
+/// The store's own name for an article's content: ascending in the order in
+/// which contents were stored. Content that replaces other content gets a new
+/// number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ArticleNumber(pub u32);
+
+impl ArticleNumber {
+    /// The greatest number that is given out.
+    pub const MAX: Self = Self(u32::MAX - 1);
+}
+
+/// The parts of a record, kept apart because they are read apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The article as it was given.
+    Article,
+    /// What is computed from it.
+    Features,
+}
+
+/// One change.
+#[derive(Debug, Clone)]
+pub enum Write {
+    /// Stores a record under a new number, and its id.
+    Insert {
+        /// Greater than every number before.
+        number: ArticleNumber,
+        /// The caller's name for the article.
+        id: String,
+        /// [`Part::Article`].
+        article: Vec<u8>,
+        /// [`Part::Features`].
+        features: Vec<u8>,
+    },
+    /// Removes a record, and its id where that still names it.
+    Remove {
+        /// The record.
+        number: ArticleNumber,
+        /// Its id.
+        id: String,
+    },
+}
+
+/// Where records are kept. All calls take batches; none is retried inside.
+pub trait Store: fmt::Debug + Send + Sync {
+    /// The numbers of the articles with these ids, in their order.
+    fn numbers(&self, ids: &[&str]) -> Result<Vec<Option<ArticleNumber>>, StoreError>;
+
+    /// One part of these records, in their order; `None` where there is none.
+    fn read(
+        &self,
+        part: Part,
+        numbers: &[ArticleNumber],
+    ) -> Result<Vec<Option<Vec<u8>>>, StoreError>;
+
+    /// One part of the records behind `after`, ascending by number, at most
+    /// `count_max`.
+    fn scan(
+        &self,
+        part: Part,
+        after: Option<ArticleNumber>,
+        count_max: usize,
+    ) -> Result<Vec<(ArticleNumber, Vec<u8>)>, StoreError>;
+
+    /// Does all of the writes, in order, or none. When it returns, they
+    /// outlast a crash.
+    fn commit(&self, writes: &[Write]) -> Result<(), StoreError>;
+
+    /// The number of the next content: one above the greatest ever stored
+    /// that is still there.
+    fn next_number(&self) -> Result<ArticleNumber, StoreError>;
+
+    /// Number of records.
+    fn len(&self) -> Result<u64, StoreError>;
+
+    /// Bytes that the records take on the disk, or in memory.
+    fn bytes(&self) -> Result<u64, StoreError>;
+}
+
+/// Why the store could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process has the folder open.
+    #[error(
+        "the data folder {folder} is in use by another process: stop that one, or give another --data-dir"
+    )]
+    InUse {
+        /// The folder.
+        folder: String,
+    },
+    /// The folder cannot be made or opened.
+    #[error("the data folder {folder} cannot be opened: {problem}")]
+    Folder {
+        /// The folder.
+        folder: String,
+        /// What the system says.
+        problem: String,
+    },
+    /// The files are of another version.
+    #[error(
+        "the data folder has format {found}, this doublon reads format {expected}: use the version that wrote it"
+    )]
+    Format {
+        /// Format of the files.
+        found: u32,
+        /// Format of this build.
+        expected: u32,
+    },
+    /// All numbers were given out.
+    #[error("all {} article numbers are used up: move the articles to a new data folder", ArticleNumber::MAX.0)]
+    NumbersUsedUp,
+    /// The database failed.
+    #[error("the store failed: {0}")]
+    Database(#[from] Box<redb::Error>),
+}

@@ -1,0 +1,204 @@
+//! The normal form of a character: NFKD, lower case, without the diacritics
+//! of the alphabets, with a few letters folded onto what people type for them.
+//!
+//! Owns what a character becomes. Where words begin and end is for `tokens`.
+
+use std::sync::LazyLock;
+
+use unicode_normalization::char::{decompose_compatible, is_combining_mark};
+
+/// What one character gives to the words around it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Piece {
+    /// A letter or digit: part of a word.
+    Letter(char),
+    /// A mark that makes another word, as a vowel sign does: part of the word
+    /// of the letter before it, and of none where there is no such letter.
+    Mark(char),
+    /// Between words.
+    Break,
+}
+
+/// Gives the pieces of a character, in order; none where it leaves no trace.
+pub fn pieces(character: char, mut emit: impl FnMut(Piece)) {
+    decompose_compatible(character, |part| {
+        for lower in part.to_lowercase() {
+            decompose_compatible(lower, |last| fold(last, &mut emit));
+        }
+    });
+}
+
+/// Whether a script writes words without spaces, so that each of its
+/// characters is a token.
+pub fn is_spaceless(letter: char) -> bool {
+    matches!(letter,
+        '\u{0E00}'..='\u{0EFF}'      // Thai, Lao
+        | '\u{1000}'..='\u{109F}' | '\u{A9E0}'..='\u{A9FF}' | '\u{AA60}'..='\u{AA7F}' // Burmese
+        | '\u{1780}'..='\u{17FF}'    // Khmer
+        | '\u{3005}'..='\u{3007}' | '\u{3021}'..='\u{3029}' | '\u{3038}'..='\u{303B}' // Han signs
+        | '\u{3041}'..='\u{30FF}' | '\u{31F0}'..='\u{31FF}' | '\u{1B000}'..='\u{1B16F}' // kana
+        | '\u{3400}'..='\u{4DBF}' | '\u{4E00}'..='\u{9FFF}' | '\u{F900}'..='\u{FAFF}'
+        | '\u{20000}'..='\u{3FFFF}') // Han
+}
+
+/// The pieces of one character, packed for a table look-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Latin {
+    /// Between words.
+    Break,
+    /// Up to four bytes of UTF-8 that belong to the word: the first `len`.
+    Bytes {
+        /// Number of bytes, 0 to 4.
+        len: u8,
+        /// The bytes; those behind `len` are 0.
+        bytes: [u8; 4],
+    },
+    /// Something else: ask [`pieces`].
+    General,
+}
+
+/// Characters below this one are looked up in [`latin_table`].
+pub const LATIN_END: usize = 0x250;
+
+/// The fast path: what [`pieces`] gives for every character below
+/// [`LATIN_END`].
+pub fn latin_table() -> &'static [Latin; LATIN_END] {
+    static TABLE: LazyLock<[Latin; LATIN_END]> = LazyLock::new(|| {
+        std::array::from_fn(|code| {
+            let character = u32::try_from(code).ok().and_then(char::from_u32);
+            character.map_or(Latin::General, latin_entry)
+        })
+    });
+    &TABLE
+}
+
+fn latin_entry(character: char) -> Latin {
+    let mut word = String::new();
+    let (mut breaks, mut marks) = (0, 0);
+    pieces(character, |piece| match piece {
+        Piece::Letter(letter) => word.push(letter),
+        Piece::Mark(_) => marks += 1,
+        Piece::Break => breaks += 1,
+    });
+    let mut bytes = [0; 4];
+    match (breaks, marks, word.len()) {
+        (1.., 0, 0) => Latin::Break,
+        (0, 0, len @ 0..=4) => {
+            for (to, from) in bytes.iter_mut().zip(word.bytes()) {
+                *to = from;
+            }
+            Latin::Bytes { len: u8::try_from(len).unwrap_or_default(), bytes }
+        }
+        _ => Latin::General,
+    }
+}
+
+fn fold(character: char, emit: &mut impl FnMut(Piece)) {
+    if is_ignored(character) {
+        return;
+    }
+    if is_combining_mark(character) {
+        if !is_dropped_mark(character) {
+            emit(Piece::Mark(character));
+        }
+        return;
+    }
+    let folded: &str = match character {
+        'ß' => "ss",
+        'œ' => "oe",
+        'æ' => "ae",
+        'ø' => "o",
+        'đ' | 'ð' => "d",
+        'ł' => "l",
+        'ħ' => "h",
+        'þ' => "th",
+        'ı' => "i",
+        'ς' => "σ",
+        // Modifier letters that are typed as apostrophes.
+        '\u{02B9}'..='\u{02BF}' | '\u{02C8}' => return emit(Piece::Break),
+        _ if character.is_alphanumeric() => return emit(Piece::Letter(character)),
+        _ => return emit(Piece::Break),
+    };
+    for letter in folded.chars() {
+        emit(Piece::Letter(letter));
+    }
+}
+
+/// Soft hyphens, zero-width and bidirectional controls, variation selectors,
+/// and the Arabic tatweel, which only stretches a word.
+fn is_ignored(character: char) -> bool {
+    matches!(character,
+        '\u{00AD}' | '\u{034F}' | '\u{061C}' | '\u{0640}' | '\u{180B}'..='\u{180E}'
+        | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}'
+        | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{E0000}'..='\u{E0FFF}')
+}
+
+/// The diacritics of Latin, Greek, Cyrillic, Arabic and Hebrew. The marks of
+/// Indic scripts, Thai, kana and others make other words, and stay.
+fn is_dropped_mark(mark: char) -> bool {
+    matches!(mark,
+        '\u{0300}'..='\u{036F}' | '\u{0483}'..='\u{0489}' // Latin, Greek, Cyrillic
+        | '\u{0591}'..='\u{05C7}'                         // Hebrew
+        | '\u{0610}'..='\u{061A}' | '\u{064B}'..='\u{065F}' | '\u{0670}'
+        | '\u{06D6}'..='\u{06ED}' | '\u{08CA}'..='\u{08FF}' // Arabic
+        | '\u{1AB0}'..='\u{1AFF}' | '\u{1DC0}'..='\u{1DFF}' | '\u{20D0}'..='\u{20FF}'
+        | '\u{2DE0}'..='\u{2DFF}' | '\u{A66F}'..='\u{A67D}' | '\u{FE20}'..='\u{FE2F}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folded(text: &str) -> String {
+        let mut out = String::new();
+        for character in text.chars() {
+            pieces(character, |piece| match piece {
+                Piece::Letter(it) | Piece::Mark(it) => out.push(it),
+                Piece::Break => out.push('|'),
+            });
+        }
+        out
+    }
+
+    #[test]
+    fn letters_fold_onto_what_people_type() {
+        for (from, to) in [
+            ("Éàçüñ", "eacun"),
+            ("STRASSE Straße", "strasse|strasse"),
+            ("cœur Œuvre", "coeur|oeuvre"),
+            ("İstanbul ISPARTA ısparta", "istanbul|isparta|isparta"),
+            ("ΟΔΥΣΣΕΎΣ Οδυσσεύς", "οδυσσευσ|οδυσσευσ"),
+            ("Ёлка й", "елка|и"),
+            ("Đà Nẵng Łódź", "da|nang|lodz"),
+            ("l\u{2019}œil d'or", "l|oeil|d|or"),
+            ("co\u{AD}opé\u{200B}rer", "cooperer"),
+            ("ＡＢＣ１２３ ﬁn", "abc123|fin"),
+            ("كِتَابٌ كـــتاب", "كتاب|كتاب"),
+            ("שָׁלוֹם", "שלום"),
+        ] {
+            assert_eq!(folded(from), to, "{from}");
+        }
+    }
+
+    #[test]
+    fn vowel_signs_and_kana_marks_stay() {
+        assert_eq!(folded("हिन्दी"), "हिन्दी");
+        assert_eq!(folded("ไทยที่"), "ไทยที่");
+        assert_ne!(folded("が"), folded("か"));
+    }
+
+    #[test]
+    fn the_table_says_what_the_general_path_says() {
+        for (code, entry) in latin_table().iter().enumerate() {
+            let character = char::from_u32(u32::try_from(code).unwrap()).unwrap();
+            let general = folded(&character.to_string());
+            match entry {
+                Latin::Break => assert!(general.chars().all(|it| it == '|') && !general.is_empty()),
+                Latin::Bytes { len, bytes } => {
+                    assert_eq!(&bytes[..usize::from(*len)], general.as_bytes(), "{code:x}");
+                }
+                Latin::General => {}
+            }
+        }
+    }
+}

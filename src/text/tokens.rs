@@ -1,0 +1,334 @@
+//! Tokens: the words of a text in normal form, as hashes, each with the bytes
+//! it came from.
+//!
+//! A token is a maximal run of letters and digits; in scripts that write no
+//! spaces each character, with its marks, is one. HTML entities are read as
+//! what they stand for. Characters below U+0250 take a table's word for their
+//! normal form; a property test holds the table to the general path.
+
+use unicode_normalization::char::{canonical_combining_class, is_combining_mark};
+
+use crate::hash;
+use crate::text::ByteSpan;
+use crate::text::normal;
+use crate::text::normal::{LATIN_END, Latin, Piece};
+
+/// The hash of a token's normal form: the low half of XXH3 under the
+/// project's seed. 32 bits tell the words of all languages apart well enough:
+/// nothing is decided by one word.
+pub type TokenHash = u32;
+
+/// The tokens of a text, in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tokens {
+    /// The hash of each token.
+    pub hashes: Vec<TokenHash>,
+    /// Where each token came from. Spans ascend; two tokens share one where a
+    /// single character, as "½", stands for both.
+    pub spans: Vec<ByteSpan>,
+    /// How many of the tokens are single characters of a script without
+    /// spaces.
+    pub spaceless: usize,
+}
+
+impl Tokens {
+    /// Reads a text.
+    pub fn of(text: &str) -> Self {
+        let mut tokens = Self {
+            hashes: Vec::with_capacity(text.len() / 6),
+            spans: Vec::with_capacity(text.len() / 6),
+            spaceless: 0,
+        };
+        each_token(text, |word, span, spaceless| {
+            tokens.hashes.push(hash::persistent_32(word));
+            tokens.spans.push(span);
+            tokens.spaceless += usize::from(spaceless);
+        });
+        tokens
+    }
+
+    /// Number of tokens.
+    pub fn len(&self) -> usize {
+        self.hashes.len()
+    }
+
+    /// Whether the text has no letter and no digit.
+    pub fn is_empty(&self) -> bool {
+        self.hashes.is_empty()
+    }
+
+    /// About how many words the text has: two characters of a script without
+    /// spaces count as one.
+    pub fn words(&self) -> usize {
+        self.len() - self.spaceless / 2
+    }
+
+    /// Leaves out the last token.
+    pub fn drop_last(&mut self) {
+        self.hashes.pop();
+        self.spans.pop();
+    }
+
+    /// The bytes from the first of `range` to the last; `None` where the range
+    /// is empty or reaches past the last token.
+    pub fn span(&self, range: std::ops::Range<usize>) -> Option<ByteSpan> {
+        let covered = self.spans.get(range)?;
+        Some(covered.first()?.to(*covered.last()?))
+    }
+}
+
+/// The normal form of a whole text: its tokens with single spaces between.
+/// Idempotent.
+pub fn normal_form(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    each_token(text, |word, _, _| {
+        if !out.is_empty() {
+            out.push(' ');
+        }
+        out.push_str(&String::from_utf8_lossy(word));
+    });
+    out
+}
+
+/// Calls `sink` for each token with its normal form in UTF-8, its place, and
+/// whether it is a character of a script without spaces.
+fn each_token(text: &str, sink: impl FnMut(&[u8], ByteSpan, bool)) {
+    Reader::new(normal::latin_table(), sink).read(text);
+}
+
+/// The longest entity of HTML 5 has 33 bytes with its "&" and ";".
+const ENTITY_BYTES_MAX: usize = 33;
+
+/// What an HTML entity at the start of `text` stands for, and its bytes.
+fn entity(text: &str) -> Option<(String, usize)> {
+    let name = text.as_bytes().get(1..)?;
+    let length = name.iter().take(ENTITY_BYTES_MAX).position(|it| *it == b';')?;
+    let is_name = |it: &u8| it.is_ascii_alphanumeric() || *it == b'#';
+    if !name.get(..length)?.iter().all(is_name) {
+        return None;
+    }
+    let written = text.get(..length + 2)?;
+    let decoded = html_escape::decode_html_entities(written);
+    (decoded != written).then(|| (decoded.into_owned(), written.len()))
+}
+
+struct Reader<S> {
+    table: &'static [Latin; LATIN_END],
+    sink: S,
+    /// The token so far, in normal form.
+    word: Vec<u8>,
+    /// Marks since the last letter, to be put into canonical order.
+    marks: Vec<char>,
+    span: ByteSpan,
+    spaceless: bool,
+}
+
+impl<S: FnMut(&[u8], ByteSpan, bool)> Reader<S> {
+    fn new(table: &'static [Latin; LATIN_END], sink: S) -> Self {
+        Self {
+            table,
+            sink,
+            word: Vec::with_capacity(64),
+            marks: Vec::new(),
+            span: ByteSpan::default(),
+            spaceless: false,
+        }
+    }
+
+    fn read(mut self, text: &str) {
+        let bytes = text.as_bytes();
+        let mut at = 0;
+        while let Some(&byte) = bytes.get(at) {
+            if byte == b'&'
+                && let Some((decoded, length)) = text.get(at..).and_then(entity)
+            {
+                let span = ByteSpan::new(at, at + length);
+                decoded.chars().for_each(|it| self.character(it, span));
+                at += length;
+                continue;
+            }
+            let Some(character) = text.get(at..).and_then(|it| it.chars().next()) else { break };
+            let end = at + character.len_utf8();
+            self.character(character, ByteSpan::new(at, end));
+            at = end;
+        }
+        self.finish_token();
+    }
+
+    fn character(&mut self, character: char, span: ByteSpan) {
+        match self.table.get(character as usize) {
+            Some(Latin::Break) => self.finish_token(),
+            Some(Latin::Bytes { len, bytes }) => {
+                // The table has no letter of a script without spaces.
+                if *len > 0 {
+                    self.start_letter(span, false);
+                    self.word.extend_from_slice(bytes.get(..usize::from(*len)).unwrap_or_default());
+                }
+            }
+            Some(Latin::General) | None => self.general(character, span),
+        }
+    }
+
+    fn general(&mut self, character: char, span: ByteSpan) {
+        let mut any = false;
+        normal::pieces(character, |piece| {
+            any = true;
+            match piece {
+                Piece::Break => self.finish_token(),
+                Piece::Mark(mark) => self.mark(mark, span),
+                Piece::Letter(letter) => {
+                    self.start_letter(span, normal::is_spaceless(letter));
+                    push(&mut self.word, letter);
+                }
+            }
+        });
+        // A dropped diacritic belongs to the word it stands in; an ignored
+        // character does not.
+        if !any && is_combining_mark(character) {
+            self.extend_span(span);
+        }
+    }
+
+    fn start_letter(&mut self, span: ByteSpan, spaceless: bool) {
+        if spaceless || self.spaceless {
+            self.finish_token();
+        }
+        if self.word.is_empty() {
+            self.span = span;
+            self.spaceless = spaceless;
+        } else {
+            self.flush_marks();
+            self.span = self.span.to(span);
+        }
+    }
+
+    fn mark(&mut self, mark: char, span: ByteSpan) {
+        if !self.word.is_empty() {
+            self.marks.push(mark);
+            self.span = self.span.to(span);
+        }
+    }
+
+    fn extend_span(&mut self, span: ByteSpan) {
+        if !self.word.is_empty() && is_adjacent(self.span, span) {
+            self.span = self.span.to(span);
+        }
+    }
+
+    fn flush_marks(&mut self) {
+        self.marks.sort_by_key(|it| canonical_combining_class(*it));
+        for mark in self.marks.drain(..) {
+            push(&mut self.word, mark);
+        }
+    }
+
+    fn finish_token(&mut self) {
+        if !self.word.is_empty() {
+            self.flush_marks();
+            (self.sink)(&self.word, self.span, self.spaceless);
+            self.word.clear();
+        }
+        self.spaceless = false;
+    }
+}
+
+fn is_adjacent(word: ByteSpan, next: ByteSpan) -> bool {
+    word.end == next.start
+}
+
+fn push(word: &mut Vec<u8>, character: char) {
+    word.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Texts that mix scripts, marks, entities and separators.
+    fn texts() -> impl Strategy<Value = String> {
+        let piece = prop_oneof![
+            "[a-zA-Z0-9 ,.'’«»-]{0,12}",
+            "[à-ÿÀ-ßœŒıİşŁđ]{0,6}",
+            "[\u{0300}-\u{036f}\u{3099}\u{094d}\u{093c}\u{0e31}-\u{0e3a}\u{ad}\u{200b}\u{200d}]{0,3}",
+            "[\u{4e00}-\u{4e40}\u{3041}-\u{3060}ก-ฮ]{0,6}",
+            "[א-תء-ي\u{064b}-\u{0655}क-ह\u{093e}-\u{094d}가-각]{0,6}",
+            Just("&eacute;".to_owned()),
+            Just("&amp;&#39;&hellip;&bogus;&#x1F600;&".to_owned()),
+            ".{0,5}",
+        ];
+        proptest::collection::vec(piece, 0..12).prop_map(|it| it.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn normal_form_is_idempotent(text in texts()) {
+            let once = normal_form(&text);
+            prop_assert_eq!(normal_form(&once), once);
+        }
+
+        #[test]
+        fn spans_ascend_and_give_their_token_again(text in texts()) {
+            let tokens = Tokens::of(&text);
+            let mut last = ByteSpan::default();
+            for (hash, span) in tokens.hashes.iter().zip(&tokens.spans) {
+                prop_assert!(span.start >= last.start && span.end >= last.end);
+                prop_assert!(!span.is_empty() && text.get(span.range()).is_some());
+                prop_assert!(Tokens::of(span.of(&text)).hashes.contains(hash));
+                last = *span;
+            }
+        }
+
+        #[test]
+        fn the_fast_path_gives_what_the_general_path_gives(text in texts()) {
+            static GENERAL: [Latin; LATIN_END] = [Latin::General; LATIN_END];
+            let (mut fast, mut general) = (Vec::new(), Vec::new());
+            each_token(&text, |word, span, flag| fast.push((word.to_vec(), span, flag)));
+            let sink = |word: &[u8], span, flag| general.push((word.to_vec(), span, flag));
+            Reader::new(&GENERAL, sink).read(&text);
+            prop_assert_eq!(fast, general);
+        }
+    }
+
+    #[test]
+    fn every_character_alone_is_idempotent() {
+        for character in ('\0'..=char::MAX).filter(|it| !it.is_ascii()) {
+            let once = normal_form(&format!("a{character}b"));
+            assert_eq!(normal_form(&once), once, "{:x}", u32::from(character));
+        }
+    }
+
+    #[test]
+    fn words_of_all_scripts() {
+        for (text, expected) in [
+            ("L’Espagne, d'abord", "l espagne d abord"),
+            ("AT&amp;T &eacute;t&#233; caf&#xE9;&nbsp;!", "at t ete cafe"),
+            ("R&D; &unknown; a&b", "r d unknown a b"),
+            ("今天天气", "今 天 天 气"),
+            ("iPhone发布", "iphone 发 布"),
+            ("ที่นี่", "ที่ นี่"),
+            ("हिन्दी में", "हिन्दी में"),
+            ("3,5 % — ½", "3 5 1 2"),
+            ("co\u{AD}opérer", "cooperer"),
+            ("🙂 \u{0301}…", ""),
+        ] {
+            let normal: String = expected.split(' ').map(normal_form).collect::<Vec<_>>().join(" ");
+            assert_eq!(normal_form(text), normal, "{text}");
+        }
+    }
+
+    #[test]
+    fn spans_are_of_the_submitted_text() {
+        let text = "Le caf&eacute; d’E\u{0301}te\u{0301}.";
+        let words: Vec<&str> = Tokens::of(text).spans.iter().map(|it| it.of(text)).collect();
+        assert_eq!(words, ["Le", "caf&eacute;", "d", "E\u{0301}te\u{0301}"]);
+    }
+
+    #[test]
+    fn long_words_and_deep_marks_take_linear_time() {
+        assert_eq!(Tokens::of(&"a".repeat(1 << 20)).len(), 1);
+        let deep = format!("क{}", "\u{094d}\u{093c}".repeat(200_000));
+        assert_eq!(Tokens::of(&deep).len(), 1);
+    }
+}

@@ -1,0 +1,184 @@
+//! The command line: what is common to all commands, and which command runs.
+
+mod analyze_page;
+mod bulk;
+mod compare;
+mod completions;
+mod delete;
+mod filter;
+mod find_duplicates;
+mod get;
+mod input;
+mod json;
+mod list;
+mod match_teaser;
+mod put;
+mod render;
+mod serve;
+mod sign;
+mod stats;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use doublon::client::{Client, SERVER_DEFAULT};
+
+/// Near-duplicate and teaser detection for news crawlers.
+///
+/// `doublon serve` starts the service; every other command is a client of it.
+/// Texts are read from files or, as "-", from standard input.
+#[derive(Debug, Parser)]
+#[command(
+    name = "doublon",
+    version,
+    arg_required_else_help = true,
+    after_help = "Exit status: 0 found or done, 1 not found, 2 error.\n\n\
+        Examples:\n  \
+        doublon serve\n  \
+        doublon put --id a1 --title 'A title' article.txt\n  \
+        doublon put --jsonl articles.jsonl.zst\n  \
+        doublon match-teaser 'The council voted on Tuesday to plant an urban for...'\n  \
+        doublon analyze-page page.txt"
+)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, clap::Args)]
+struct Common {
+    /// The server's address
+    #[arg(long, global = true, env = "DOUBLON_SERVER", default_value = SERVER_DEFAULT, value_name = "URL")]
+    server: String,
+    /// For people, or one JSON object a line: the answer in proto3 JSON mapping,
+    /// with the names of the proto files
+    #[arg(long, global = true, env = "DOUBLON_OUTPUT", value_enum, default_value_t = Output::Text)]
+    output: Output,
+    /// When to colour the answer
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
+    color: Color,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Color {
+    /// On a terminal
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Args),
+    Put(put::Args),
+    Get(get::Args),
+    Delete(delete::Args),
+    List(list::Args),
+    Sign(sign::Args),
+    Compare(compare::Args),
+    MatchTeaser(match_teaser::Args),
+    FindDuplicates(find_duplicates::Args),
+    AnalyzePage(analyze_page::Args),
+    Stats(stats::Args),
+    Completions(completions::Args),
+}
+
+/// How a command that did not fail ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    /// Found, or done.
+    Yes,
+    /// Not found.
+    No,
+}
+
+impl From<bool> for Found {
+    fn from(found: bool) -> Self {
+        if found { Self::Yes } else { Self::No }
+    }
+}
+
+const EXIT_NOT_FOUND: u8 = 1;
+const EXIT_ERROR: u8 = 2;
+
+/// Runs the command that the arguments name.
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.common.color {
+        Color::Auto => anstream::ColorChoice::Auto,
+        Color::Always => anstream::ColorChoice::Always,
+        Color::Never => anstream::ColorChoice::Never,
+    }
+    .write_global();
+    let result = runtime().and_then(|it| it.block_on(run(cli)));
+    match result {
+        Ok(Found::Yes) => ExitCode::SUCCESS,
+        Ok(Found::No) => ExitCode::from(EXIT_NOT_FOUND),
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The whole chain on one line: what was being done, then why not.
+            complain(&format!("{error:#}"));
+            ExitCode::from(EXIT_ERROR)
+        }
+    }
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}
+
+async fn run(cli: Cli) -> anyhow::Result<Found> {
+    let common = cli.common;
+    match cli.command {
+        Command::Serve(args) => serve::run(args).await,
+        Command::Put(args) => put::run(args, &common).await,
+        Command::Get(args) => get::run(args, &common).await,
+        Command::Delete(args) => delete::run(args, &common).await,
+        Command::List(args) => list::run(args, &common).await,
+        Command::Sign(args) => sign::run(args, &common).await,
+        Command::Compare(args) => compare::run(args, &common).await,
+        Command::MatchTeaser(args) => match_teaser::run(args, &common).await,
+        Command::FindDuplicates(args) => find_duplicates::run(args, &common).await,
+        Command::AnalyzePage(args) => analyze_page::run(args, &common).await,
+        Command::Stats(args) => stats::run(&args, &common).await,
+        Command::Completions(args) => completions::run(&args),
+    }
+}
+
+impl Common {
+    async fn connect(&self) -> anyhow::Result<Client> {
+        Ok(Client::connect(&self.server).await?)
+    }
+
+    fn is_json(&self) -> bool {
+        self.output == Output::Json
+    }
+}
+
+/// Writes a line to standard output.
+fn say(line: &str) -> anyhow::Result<()> {
+    writeln!(anstream::stdout(), "{line}")?;
+    Ok(())
+}
+
+/// Writes one line about what went wrong to standard error.
+fn complain(line: &str) {
+    // Where standard error is closed too, nobody is left to tell.
+    writeln!(anstream::stderr(), "doublon: {line}").ok();
+}
+
+/// Whether the reader of standard output has seen enough, as `head` has.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let io = error.downcast_ref::<std::io::Error>();
+    io.is_some_and(|it| it.kind() == std::io::ErrorKind::BrokenPipe)
+}

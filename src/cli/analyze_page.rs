@@ -1,0 +1,95 @@
+//! `doublon analyze-page`.
+
+use anstyle::{AnsiColor, Style};
+use doublon::api::v1;
+
+use super::filter::FilterArgs;
+use super::input::{self, STDIN};
+use super::render::{DIM, duplicate, harmless, paint, plain, teaser_match, verdict};
+use super::{Common, Found, json, say};
+
+/// Split the text of a page into the article and what stands around it
+///
+/// Matches each teaser with the stored articles, and looks for duplicates of the
+/// body.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The visible text of the page, a block a line; "-" is standard input
+    #[arg(default_value = STDIN)]
+    file: String,
+    /// Print the body only, as plain text: what `doublon put` takes
+    #[arg(long)]
+    body: bool,
+    #[command(flatten)]
+    filter: FilterArgs,
+    /// At most this many matches a teaser, and duplicates of the body, 1 to 100
+    #[arg(long, value_name = "COUNT", default_value_t = 5)]
+    max_results: u32,
+}
+
+pub(super) async fn run(args: Args, common: &Common) -> anyhow::Result<Found> {
+    let request = v1::AnalyzePageRequest {
+        text: input::text(&args.file)?,
+        filter: args.filter.filter(),
+        max_results: args.max_results,
+    };
+    let answer = common.connect().await?.analyze_page(request).await?;
+    if args.body {
+        return print_body(&answer);
+    }
+    if common.is_json() {
+        say(&json::line(&answer)?)?;
+        return Ok(Found::Yes);
+    }
+    for segment in &answer.segments {
+        print_segment(segment)?;
+    }
+    if answer.body_duplicates.is_empty() {
+        say(&paint(DIM, "\nthe body is new: no stored article is related to it"))?;
+    } else {
+        say(&paint(DIM, "\nthe body is, to stored articles,"))?;
+    }
+    for found in &answer.body_duplicates {
+        say(&format!("  {}", duplicate(found)))?;
+    }
+    Ok(Found::Yes)
+}
+
+fn print_body(answer: &v1::AnalyzePageResponse) -> anyhow::Result<Found> {
+    let body = answer.segments.iter().filter(|it| it.kind() == v1::SegmentKind::Body);
+    let mut found = Found::No;
+    for segment in body {
+        say(&segment.text)?;
+        found = Found::Yes;
+    }
+    Ok(found)
+}
+
+fn print_segment(segment: &v1::Segment) -> anyhow::Result<()> {
+    let style = style(segment.kind());
+    let name = plain(segment.kind().as_str_name(), "SEGMENT_KIND_");
+    say(&format!(
+        "{} {}",
+        paint(style.bold(), &format!("{name:>15}")),
+        paint(style, &harmless(&segment.text))
+    ))?;
+    let Some(teaser) = &segment.teaser else { return Ok(()) };
+    if teaser.matches.is_empty() {
+        return say(&format!("{:>15} {}", "", verdict(teaser.verdict())));
+    }
+    for found in &teaser.matches {
+        say(&format!("{:>15} {}", "", teaser_match(found)))?;
+    }
+    Ok(())
+}
+
+fn style(kind: v1::SegmentKind) -> Style {
+    match kind {
+        v1::SegmentKind::Body => Style::new(),
+        v1::SegmentKind::Title => Style::new().bold(),
+        v1::SegmentKind::Teaser => AnsiColor::Blue.on_default(),
+        v1::SegmentKind::TeaserHeadline => AnsiColor::Cyan.on_default(),
+        v1::SegmentKind::SectionLabel => AnsiColor::Magenta.on_default(),
+        v1::SegmentKind::Other | v1::SegmentKind::Unspecified => DIM,
+    }
+}

@@ -1,0 +1,48 @@
+//! `doublon get`.
+
+use super::render::{DIM, NAME, harmless, one_line, paint};
+use super::{Common, Found, json, say};
+
+/// Print a stored article
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The article's id
+    id: String,
+}
+
+pub(super) async fn run(args: Args, common: &Common) -> anyhow::Result<Found> {
+    let answer = match common.connect().await?.get_article(&args.id).await {
+        Ok(answer) => answer,
+        Err(error) if error.is_not_found() => {
+            super::complain(&error.to_string());
+            return Ok(Found::No);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if common.is_json() {
+        say(&json::line(&answer)?)?;
+        return Ok(Found::Yes);
+    }
+    let article = answer.article.unwrap_or_default();
+    let time = |it: Option<prost_types::Timestamp>| it.map(|it| it.to_string()).unwrap_or_default();
+    for (name, value) in [
+        ("id", article.article_id),
+        ("url", article.url),
+        ("site", article.site),
+        ("language", article.language),
+        ("published", time(article.published_time)),
+        ("stored", time(article.stored_time)),
+        ("title", article.title),
+        ("description", article.description),
+    ] {
+        if !value.is_empty() {
+            say(&format!(
+                "{} {}",
+                paint(DIM, &format!("{name:<12}")),
+                paint(NAME, &one_line(&value))
+            ))?;
+        }
+    }
+    say(&format!("\n{}", harmless(&article.text)))?;
+    Ok(Found::Yes)
+}

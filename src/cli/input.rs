@@ -1,0 +1,133 @@
+//! Input: files and standard input, plain or compressed by gzip or zstd, as a
+//! whole or line by line.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, IsTerminal, Read};
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use flate2::bufread::MultiGzDecoder;
+use ruzstd::decoding::StreamingDecoder;
+
+/// Bytes of a line, at most: what a message may have.
+const LINE_BYTES_MAX: usize = doublon::service::MESSAGE_BYTES_MAX;
+/// Bytes of a text that is read as a whole: one past what the server takes, so
+/// that the server names its limit.
+const TEXT_BYTES_READ_MAX: usize = 4 * doublon::engine::article::TEXT_BYTES_MAX;
+
+/// The name of standard input.
+pub(super) const STDIN: &str = "-";
+
+/// Reads a text as a whole; `-` is standard input.
+pub(super) fn text(name: &str) -> anyhow::Result<String> {
+    let mut bytes = Vec::new();
+    let mut reader = open(name)?.take(TEXT_BYTES_READ_MAX as u64 + 1);
+    reader.read_to_end(&mut bytes).with_context(|| format!("{name} cannot be read"))?;
+    if bytes.len() > TEXT_BYTES_READ_MAX {
+        bail!("{name} has more than {TEXT_BYTES_READ_MAX} bytes: that is no article");
+    }
+    decode(name, bytes)
+}
+
+fn decode(name: &str, mut bytes: Vec<u8>) -> anyhow::Result<String> {
+    const BYTE_ORDER_MARK: &[u8] = "\u{FEFF}".as_bytes();
+    if bytes.starts_with(BYTE_ORDER_MARK) {
+        bytes.drain(..BYTE_ORDER_MARK.len());
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        anyhow::anyhow!("{name} is not UTF-8 (at byte {at}): convert it first, as with iconv")
+    })
+}
+
+/// A line, or why it cannot be read.
+pub(super) type Line = Result<String, String>;
+
+/// The lines of a file that are not blank, with their numbers from 1.
+pub(super) fn lines(name: &str) -> anyhow::Result<impl Iterator<Item = (u64, Line)> + use<>> {
+    let mut reader = open(name)?;
+    let mut number = 0;
+    let mut ended = false;
+    Ok(std::iter::from_fn(move || {
+        while !ended {
+            number += 1;
+            match next_line(&mut reader) {
+                Ok(None) => return None,
+                Ok(Some(Ok(line))) if line.trim().is_empty() => {}
+                Ok(Some(line)) => return Some((number, line)),
+                Err(error) => {
+                    ended = true;
+                    return Some((number, Err(format!("the file cannot be read on: {error}"))));
+                }
+            }
+        }
+        None
+    }))
+}
+
+fn next_line(mut reader: &mut dyn BufRead) -> io::Result<Option<Line>> {
+    let mut bytes = Vec::new();
+    let read = (&mut reader).take(LINE_BYTES_MAX as u64 + 1).read_until(b'\n', &mut bytes)?;
+    if read == 0 {
+        return Ok(None);
+    }
+    if read > LINE_BYTES_MAX && bytes.last() != Some(&b'\n') {
+        reader.skip_until(b'\n')?;
+        return Ok(Some(Err(format!("the line has more than {LINE_BYTES_MAX} bytes"))));
+    }
+    let text = decode("the line", bytes).map_err(|it| it.to_string());
+    Ok(Some(text))
+}
+
+/// Opens a file, and decompresses it where its first bytes say so.
+fn open(name: &str) -> anyhow::Result<Box<dyn BufRead + Send>> {
+    let mut plain: Box<dyn BufRead + Send> = if name == STDIN {
+        if io::stdin().is_terminal() {
+            super::complain("reading standard input, end it with Ctrl-D");
+        }
+        Box::new(BufReader::new(io::stdin()))
+    } else {
+        if Path::new(name).is_dir() {
+            bail!("{name} is a folder: give a file");
+        }
+        let file = File::open(name).with_context(|| format!("{name} cannot be opened"))?;
+        Box::new(BufReader::with_capacity(1 << 16, file))
+    };
+    let start = plain.fill_buf().with_context(|| format!("{name} cannot be read"))?;
+    Ok(match start {
+        [0x1f, 0x8b, ..] => Box::new(BufReader::new(MultiGzDecoder::new(plain))),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
+            Box::new(BufReader::with_capacity(1 << 16, Zstd { frame: None, next: Some(plain) }))
+        }
+        _ => plain,
+    })
+}
+
+type Frame = StreamingDecoder<Box<dyn BufRead + Send>, ruzstd::decoding::FrameDecoder>;
+
+/// All zstd frames of a file, one after the other.
+struct Zstd {
+    frame: Option<Box<Frame>>,
+    next: Option<Box<dyn BufRead + Send>>,
+}
+
+impl Read for Zstd {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        loop {
+            if let Some(frame) = &mut self.frame {
+                let read = frame.read(out)?;
+                if read > 0 || out.is_empty() {
+                    return Ok(read);
+                }
+                self.next = self.frame.take().map(|it| it.into_inner());
+            }
+            let Some(mut reader) = self.next.take() else { return Ok(0) };
+            if reader.fill_buf()?.is_empty() {
+                return Ok(0);
+            }
+            let frame = StreamingDecoder::new(reader)
+                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
+            self.frame = Some(Box::new(frame));
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! `doublon put`.
+
+mod article_line;
+
+use std::time::Duration;
+
+use anyhow::bail;
+use doublon::api::v1;
+use doublon::client::ClientError;
+use doublon::hash;
+use indicatif::{ProgressBar, ProgressStyle};
+use prost_types::Timestamp;
+
+use super::bulk::{self, Item};
+use super::filter::time;
+use super::input::{self, STDIN};
+use super::render::{DIM, DOUBT, GOOD, NAME, duplicate, one_line, paint, plain};
+use super::{Common, Found, json, say};
+
+/// Store articles from text files, or from lines of JSON
+///
+/// A file that is given no --id is stored under its path, standard input under
+/// the hash of its text. Putting an article again changes nothing; under the same
+/// id, other content replaces it.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The texts; "-" is standard input; plain, .gz or .zst
+    #[arg(value_name = "FILE", default_value = STDIN)]
+    files: Vec<String>,
+    /// One article a line, in JSON: id, url, title, description or lead, text,
+    /// lang or language, published or date, site or hostname; the names that
+    /// trafilatura and newspaper4k write are understood
+    #[arg(long, conflicts_with_all = ["id", "title", "description", "url", "published"])]
+    jsonl: bool,
+    /// The article's id, 1 to 512 bytes (one file only)
+    #[arg(long)]
+    id: Option<String>,
+    /// Its headline
+    #[arg(long)]
+    title: Option<String>,
+    /// Its standfirst, or the site's own description of it
+    #[arg(long)]
+    description: Option<String>,
+    /// Where it was fetched
+    #[arg(long)]
+    url: Option<String>,
+    /// The site it belongs to; with --jsonl, of articles that name none
+    #[arg(long)]
+    site: Option<String>,
+    /// Its language, as in "fr"; with --jsonl, of articles that name none
+    #[arg(long)]
+    language: Option<String>,
+    /// When it was published, as in 2026-11-23T08:00:00Z
+    #[arg(long, value_name = "RFC3339", value_parser = time)]
+    published: Option<Timestamp>,
+    /// Leave out articles that have a duplicate in the store
+    #[arg(long)]
+    skip_duplicates: bool,
+}
+
+pub(super) async fn run(args: Args, common: &Common) -> anyhow::Result<Found> {
+    if args.files.len() > 1 && args.id.is_some() {
+        bail!("--id names one article, but {} files are given", args.files.len());
+    }
+    let mut client = common.connect().await?;
+    let progress = progress();
+    let mut tally = Tally { per_article: !args.jsonl, ..Tally::default() };
+    let items = items(args);
+    let sent = bulk::run(
+        items,
+        async move |items| client.put_articles(items).await,
+        |origin, answer: Result<v1::PutArticlesResponse, ClientError>| {
+            use v1::put_articles_response::Outcome;
+            progress.inc(1);
+            let answer = answer.and_then(|it| match it.outcome {
+                Some(Outcome::Result(it)) => Ok(it),
+                Some(Outcome::Error(it)) => Err(ClientError::from(&it)),
+                None => Ok(v1::PutArticleResponse::default()),
+            });
+            progress.suspend(|| tally.count(origin, answer, common))
+        },
+    )
+    .await;
+    progress.finish_and_clear();
+    tally.report(common)?;
+    sent?;
+    anyhow::ensure!(tally.failed == 0, "{} failed, the others are stored", tally.failed);
+    Ok(Found::Yes)
+}
+
+/// An id for a text that has no name: the same text gets the same one.
+fn content_id(text: &str) -> String {
+    format!("xxh3-{:032x}", hash::persistent_128(text.as_bytes()))
+}
+
+/// On a terminal, a line that moves while articles are stored.
+fn progress() -> ProgressBar {
+    let style =
+        ProgressStyle::with_template("{spinner} {human_pos} articles, {per_sec}, {elapsed}");
+    let progress = ProgressBar::new_spinner();
+    progress.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+    progress.enable_steady_tick(Duration::from_millis(200));
+    progress
+}
+
+fn items(args: Args) -> Box<dyn Iterator<Item = Item<v1::PutArticlesRequest>> + Send> {
+    let on_duplicate =
+        if args.skip_duplicates { v1::OnDuplicate::Skip } else { v1::OnDuplicate::Store };
+    let put = move |article| v1::PutArticlesRequest {
+        put: Some(v1::PutArticleRequest {
+            article: Some(article),
+            on_duplicate: on_duplicate.into(),
+            max_duplicates: 0,
+        }),
+    };
+    let files = args.files.clone();
+    if !args.jsonl {
+        return Box::new(files.into_iter().map(move |file| {
+            let article = article_of(&file, &args).map_err(|error| format!("{error:#}"));
+            (file, article.map(put))
+        }));
+    }
+    let many = files.len() > 1;
+    let (site, language) = (args.site, args.language);
+    Box::new(files.into_iter().flat_map(move |file| {
+        let (site, language) = (site.clone(), language.clone());
+        let prefix = if many { format!("{file}: ") } else { String::new() };
+        let lines: Box<dyn Iterator<Item = _> + Send> = match input::lines(&file) {
+            Ok(lines) => Box::new(lines),
+            Err(error) => Box::new(std::iter::once((0, Err(format!("{error:#}"))))),
+        };
+        lines.map(move |(number, line)| {
+            let article = line.and_then(|it| article_line::read(&it)).map(|mut article| {
+                fill(&mut article.site, site.as_ref());
+                fill(&mut article.language, language.as_ref());
+                article
+            });
+            let origin = if number == 0 { file.clone() } else { format!("{prefix}line {number}") };
+            (origin, article.map(put))
+        })
+    }))
+}
+
+fn fill(field: &mut String, default: Option<&String>) {
+    if let Some(default) = default.filter(|_| field.is_empty()) {
+        field.clone_from(default);
+    }
+}
+
+fn article_of(file: &str, args: &Args) -> anyhow::Result<v1::Article> {
+    let text = input::text(file)?;
+    let or_empty = |it: &Option<String>| it.clone().unwrap_or_default();
+    let article_id = match &args.id {
+        Some(id) => id.clone(),
+        None if file == STDIN => content_id(&text),
+        None => file.to_owned(),
+    };
+    Ok(v1::Article {
+        article_id,
+        url: or_empty(&args.url),
+        site: or_empty(&args.site),
+        language: or_empty(&args.language),
+        title: or_empty(&args.title),
+        description: or_empty(&args.description),
+        text,
+        published_time: args.published,
+        stored_time: None,
+    })
+}
+
+/// What came of all articles.
+#[derive(Debug, Default)]
+struct Tally {
+    /// Whether each article gets a line of its own.
+    per_article: bool,
+    created: u64,
+    unchanged: u64,
+    replaced: u64,
+    skipped: u64,
+    failed: u64,
+    with_duplicates: u64,
+}
+
+impl Tally {
+    fn count(
+        &mut self,
+        origin: &str,
+        answer: Result<v1::PutArticleResponse, ClientError>,
+        common: &Common,
+    ) -> anyhow::Result<()> {
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => {
+                self.failed += 1;
+                super::complain(&format!("{origin}: {error}"));
+                return if common.is_json() {
+                    say(&json::error_line(origin, &error))
+                } else {
+                    Ok(())
+                };
+            }
+        };
+        match answer.outcome() {
+            v1::PutOutcome::Created | v1::PutOutcome::Unspecified => self.created += 1,
+            v1::PutOutcome::Unchanged => self.unchanged += 1,
+            v1::PutOutcome::Replaced => self.replaced += 1,
+            v1::PutOutcome::Skipped => self.skipped += 1,
+        }
+        self.with_duplicates += u64::from(!answer.duplicates.is_empty());
+        if common.is_json() {
+            return say(&json::line(&answer)?);
+        }
+        if self.per_article {
+            let outcome = plain(answer.outcome().as_str_name(), "PUT_OUTCOME_");
+            say(&format!(
+                "{} {}",
+                paint(GOOD, &outcome),
+                paint(NAME, &one_line(&answer.article_id))
+            ))?;
+            for found in &answer.duplicates {
+                say(&format!("  {}", duplicate(found)))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The summary: with JSON on standard error, so that standard output has one
+    /// object an article.
+    fn report(&self, common: &Common) -> anyhow::Result<()> {
+        let Self { created, unchanged, replaced, skipped, failed, with_duplicates, .. } = self;
+        let total = created + unchanged + replaced + skipped + failed;
+        if self.per_article && total < 2 {
+            return Ok(());
+        }
+        let summary = format!(
+            "{created} created, {unchanged} unchanged, {replaced} replaced, {skipped} skipped, {failed} failed"
+        );
+        if common.is_json() {
+            super::complain(&summary);
+            return Ok(());
+        }
+        let style = if *failed > 0 { DOUBT } else { GOOD };
+        say(&format!(
+            "{} {}",
+            paint(style, &summary),
+            paint(DIM, &format!("({with_duplicates} have related articles)"))
+        ))
+    }
+}

@@ -1,0 +1,99 @@
+//! `doublon serve`.
+
+use std::io::IsTerminal;
+
+use anyhow::{Context as _, bail};
+use doublon::config::{self, ConfigError, LogFormat, Resolved, Typed};
+use doublon::service;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::Found;
+
+/// Start the service
+///
+/// Logs to standard error, and `listening on ADDR` once it takes calls. Stops on
+/// SIGINT and SIGTERM after the calls under way.
+///
+/// Every option can be given in the environment (DOUBLON_DATA_DIR for
+/// --data-dir) and in a TOML file (data_dir = "..."); a flag wins over the
+/// environment, and the environment over the file. Unknown keys are errors.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Address and port; port 0 takes a free one [default: 127.0.0.1:50051]
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+    /// Where the articles are kept [default: ./doublon-data]
+    #[arg(long, value_name = "DIR", conflicts_with = "in_memory")]
+    data_dir: Option<String>,
+    /// Keep the articles in memory only: they end with the process
+    #[arg(long)]
+    in_memory: bool,
+    /// MiB of the store that are kept in memory, at most [default: 256]
+    #[arg(long, value_name = "MIB")]
+    cache_mib: Option<String>,
+    /// Seconds that calls under way may take when it stops [default: 10]
+    #[arg(long, value_name = "SECONDS")]
+    drain_seconds: Option<String>,
+    /// What to log: a level, or a filter as in "info,doublon=debug" [default: info]
+    #[arg(long, value_name = "FILTER")]
+    log: Option<String>,
+    /// How to log: text or json [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<String>,
+    /// A TOML file with any of these, its keys written with underscores
+    #[arg(long, value_name = "FILE", env = "DOUBLON_CONFIG")]
+    config: Option<String>,
+}
+
+pub(super) async fn run(args: Args) -> anyhow::Result<Found> {
+    let resolved = resolve(args)?;
+    start_log(&resolved);
+    let listener = TcpListener::bind(&resolved.listen)
+        .await
+        .with_context(|| format!("{} cannot be listened on", resolved.listen))?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let shutdown = async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    };
+    service::run(listener, resolved.settings, shutdown).await?;
+    Ok(Found::Yes)
+}
+
+fn resolve(args: Args) -> anyhow::Result<Resolved> {
+    let flags = Typed::from_flags([
+        ("--listen", args.listen),
+        ("--data-dir", args.data_dir),
+        ("--in-memory", args.in_memory.then(|| "true".to_owned())),
+        ("--cache-mib", args.cache_mib),
+        ("--drain-seconds", args.drain_seconds),
+        ("--log", args.log),
+        ("--log-format", args.log_format),
+    ]);
+    let variables = std::env::vars_os().filter_map(|(name, value)| {
+        Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
+    });
+    let mut sources = vec![flags, Typed::from_env(variables)];
+    if let Some(file) = args.config {
+        match std::fs::read_to_string(&file) {
+            Ok(text) => sources.push(Typed::from_toml(&file, &text)),
+            Err(error) => bail!("the configuration file {file} cannot be read: {error}"),
+        }
+    }
+    config::resolve(&sources).map_err(|error: ConfigError| error.into())
+}
+
+fn start_log(resolved: &Resolved) {
+    let filter = tracing_subscriber::EnvFilter::new(&resolved.log);
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match resolved.log_format {
+        LogFormat::Json => log.json().init(),
+        LogFormat::Text => {
+            log.with_ansi(std::io::stderr().is_terminal()).with_target(false).init();
+        }
+    }
+}

@@ -58,6 +58,8 @@ pub struct Entry {
 pub struct NearQuery<'a> {
     /// Sketches of the text, and a dense sample of its shingles.
     pub keys: &'a Keys,
+    /// Distinct shingles of the whole text, of which the keys have a sample.
+    pub shingle_count: usize,
     /// Which articles are asked for.
     pub filter: &'a Filter,
 }

@@ -30,14 +30,6 @@ pub fn shingles(tokens: &[TokenHash]) -> Vec<Shingle> {
     tokens.windows(SHINGLE_TOKENS).map(shingle).collect()
 }
 
-/// The distinct shingles of a text, in ascending order.
-pub fn shingle_set(tokens: &[TokenHash]) -> Vec<Shingle> {
-    let mut set = shingles(tokens);
-    set.sort_unstable();
-    set.dedup();
-    set
-}
-
 #[inline]
 fn shingle(tokens: &[TokenHash]) -> Shingle {
     let sum = tokens.iter().zip(FACTORS).fold(tokens.len() as u64, |sum, (token, factor)| {
@@ -57,11 +49,10 @@ mod tests {
         assert_eq!(shingles(&[1, 2, 3, 4]).len(), 2);
         assert_eq!(shingles(&[1]).len(), 1);
         assert!(shingles(&[]).is_empty());
-        assert_eq!(shingle_set(&[7; 100]).len(), 1);
     }
 
     #[test]
     fn shingle_hashes_are_pinned() {
-        assert_eq!(shingles(&[1, 2, 3, 4]), [0, 0]);
+        assert_eq!(shingles(&[1, 2, 3, 4]), [17072217228156889238, 5557848230887998944]);
     }
 }

@@ -10,9 +10,8 @@ use crate::engine::record::Features;
 use crate::hash::HashMap;
 use crate::index::keys::Keys;
 use crate::index::{Filter, NearQuery};
-use crate::matching::overlap::{Overlap, Relation};
+use crate::matching::overlap::{Overlap, Relation, ShingleSet};
 use crate::shingle;
-use crate::shingle::Shingle;
 use crate::sketch::Sketch;
 use crate::store::ArticleNumber;
 use crate::text::tokens::{TokenHash, Tokens};
@@ -58,7 +57,7 @@ pub struct Duplicate {
 /// A text as a question: its shingle set, and what it looks up.
 #[derive(Debug, Clone)]
 pub(super) struct Subject {
-    shingle_set: Vec<Shingle>,
+    shingles: ShingleSet,
     keys: Keys,
 }
 
@@ -124,7 +123,11 @@ impl Core {
     ) -> Result<Vec<Vec<Duplicate>>, EngineError> {
         let queries: Vec<NearQuery<'_>> = questions
             .iter()
-            .map(|it| NearQuery { keys: &it.subject.keys, filter: it.filter })
+            .map(|it| NearQuery {
+                keys: &it.subject.keys,
+                shingle_count: it.subject.shingle_count(),
+                filter: it.filter,
+            })
             .collect();
         let candidates = self.index.near(&queries)?;
         let features = self.features(candidates.iter().flatten().copied())?;
@@ -154,12 +157,13 @@ impl Core {
 
 impl Subject {
     pub(super) fn of(tokens: &[TokenHash]) -> Self {
-        let mut shingle_set = shingle::shingles(tokens);
-        let sketch = Sketch::of(tokens, &shingle_set);
-        let keys = Keys::of_question(&shingle_set, sketch);
-        shingle_set.sort_unstable();
-        shingle_set.dedup();
-        Self { shingle_set, keys }
+        let shingles = shingle::shingles(tokens);
+        let keys = Keys::of_question(&shingles, Sketch::of(tokens, &shingles));
+        Self { shingles: ShingleSet::of(&shingles), keys }
+    }
+
+    pub(super) fn shingle_count(&self) -> usize {
+        self.shingles.len()
     }
 
     pub(super) fn sketch(&self) -> Sketch {
@@ -186,8 +190,8 @@ fn verify(
 }
 
 fn compare(subject: &Subject, features: &Features) -> Option<Duplicate> {
-    let theirs = shingle::shingle_set(&features.fields.text);
-    let overlap = Overlap::of(&subject.shingle_set, &theirs);
+    let theirs = shingle::shingles(&features.fields.text);
+    let overlap = subject.shingles.overlap(&theirs, features.shingle_count);
     let distance = subject.sketch().simhash.distance_bits(features.sketch.simhash);
     Some(Duplicate {
         id: features.id.clone(),

@@ -30,6 +30,7 @@ impl Prepared {
             content_print: record::content_print(&article),
             facets: article.facets(),
             sketch: subject.sketch(),
+            shingle_count: subject.shingle_count(),
             fields: FieldTokens {
                 title: Tokens::of(&article.title).hashes,
                 description: Tokens::of(&article.description).hashes,

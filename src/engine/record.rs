@@ -31,6 +31,8 @@ pub struct Features {
     pub facets: Facets,
     /// Sketches of the text.
     pub sketch: Sketch,
+    /// Distinct shingles of the text.
+    pub shingle_count: usize,
     /// Tokens of the fields.
     pub fields: FieldTokens,
 }
@@ -140,18 +142,19 @@ pub fn content_print(article: &Article) -> u128 {
 // | 537               | 4       | site hash                                   |
 // | 541               | 4       | language hash                               |
 // | 545               | 8       | published, seconds; the least i64 for none  |
-// | 553               | 4 x 4   | id bytes I, tokens of title T, of           |
+// | 553               | 4       | distinct shingles of the text               |
+// | 557               | 4 x 4   | id bytes I, tokens of title T, of           |
 // |                   |         | description D, of text B                    |
-// | 569               | I       | id, UTF-8                                   |
-// | 569 + I           | 4 x ... | T + D + B token hashes                      |
+// | 573               | I       | id, UTF-8                                   |
+// | 573 + I           | 4 x ... | T + D + B token hashes                      |
 impl Features {
     /// The bytes of `Part::Features`.
     pub fn encode(&self) -> Vec<u8> {
-        let Self { id, content_print, facets, sketch, fields } = self;
+        let Self { id, content_print, facets, sketch, shingle_count, fields } = self;
         let Facets { site, language, published_s } = facets;
         let FieldTokens { title, description, text } = fields;
         let tokens = title.len() + description.len() + text.len();
-        let mut out = Vec::with_capacity(569 + id.as_str().len() + 4 * tokens);
+        let mut out = Vec::with_capacity(573 + id.as_str().len() + 4 * tokens);
         out.push(FORMAT);
         out.extend_from_slice(&content_print.to_le_bytes());
         out.extend_from_slice(&sketch.simhash.bits().to_le_bytes());
@@ -161,7 +164,8 @@ impl Features {
         out.extend_from_slice(&site.to_le_bytes());
         out.extend_from_slice(&language.to_le_bytes());
         out.extend_from_slice(&published_s.unwrap_or(i64::MIN).to_le_bytes());
-        for len in [id.as_str().len(), title.len(), description.len(), text.len()] {
+        let lengths = [id.as_str().len(), title.len(), description.len(), text.len()];
+        for len in std::iter::once(*shingle_count).chain(lengths) {
             out.extend_from_slice(&u32::try_from(len).unwrap_or(u32::MAX).to_le_bytes());
         }
         out.extend_from_slice(id.as_str().as_bytes());
@@ -204,6 +208,7 @@ impl Reader<'_> {
         let (site, language) = (self.u32()?, self.u32()?);
         let published = i64::from_le_bytes(self.array()?);
         let published_s = (published != i64::MIN).then_some(published);
+        let shingle_count = self.u32()? as usize;
         let [id, title, description, text] =
             [self.u32()?, self.u32()?, self.u32()?, self.u32()?].map(|it| it as usize);
         let id = std::str::from_utf8(self.take(id)?).map_err(|it| it.to_string())?;
@@ -212,6 +217,7 @@ impl Reader<'_> {
             content_print,
             facets: Facets { site, language, published_s },
             sketch,
+            shingle_count,
             fields: FieldTokens {
                 title: self.tokens(title)?,
                 description: self.tokens(description)?,
@@ -263,6 +269,7 @@ mod tests {
                 minhash: MinHash::from_values(std::array::from_fn(|it| u32::try_from(it).unwrap())),
                 simhash: SimHash::from_bits(0x1122_3344_5566_7788),
             },
+            shingle_count: 9,
             fields: FieldTokens { title: vec![1], description: vec![], text: vec![2, 0xffff_ffff] },
         }
     }
@@ -270,14 +277,14 @@ mod tests {
     #[test]
     fn features_have_the_bytes_of_their_layout() {
         let bytes = features().encode();
-        assert_eq!(bytes.len(), 569 + 3 + 12);
+        assert_eq!(bytes.len(), 573 + 3 + 12);
         assert_eq!(bytes[..4], [1, 0x10, 0x0f, 0x0e]);
         assert_eq!(bytes[17..25], [0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11]);
         assert_eq!(bytes[533..537], [127, 0, 0, 0]);
         assert_eq!(bytes[537..545], [5, 0, 0, 0, 6, 0, 0, 0]);
         assert_eq!(bytes[545..553], [0xfe, 255, 255, 255, 255, 255, 255, 255]);
-        assert_eq!(bytes[553..569], [3, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0]);
-        assert_eq!(bytes[569..], [0xc3, 0xa9, b'1', 1, 0, 0, 0, 2, 0, 0, 0, 255, 255, 255, 255]);
+        assert_eq!(bytes[553..573], [9, 0, 0, 0, 3, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0]);
+        assert_eq!(bytes[573..], [0xc3, 0xa9, b'1', 1, 0, 0, 0, 2, 0, 0, 0, 255, 255, 255, 255]);
         assert_eq!(Features::decode(NUMBER, &bytes).unwrap(), features());
     }
 
@@ -305,7 +312,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn damage_is_an_error_and_never_a_panic(at in 0_usize..584, flip in 1_u8.., cut in 0_usize..584) {
+        fn damage_is_an_error_and_never_a_panic(at in 0_usize..588, flip in 1_u8.., cut in 0_usize..588) {
             let mut bytes = features().encode();
             prop_assert!(Features::decode(NUMBER, &bytes[..cut]).is_err());
             bytes[at] ^= flip;

@@ -2,12 +2,12 @@
 
 use crate::engine::article::check_text;
 use crate::engine::error::{EngineError, Invalid, Problem};
-use crate::matching::overlap::Overlap;
+use crate::matching::overlap::{Overlap, ShingleSet};
 use crate::matching::runs;
 use crate::shingle;
 use crate::sketch::Sketch;
 use crate::text::ByteSpan;
-use crate::text::tokens::Tokens;
+use crate::text::tokens::{TokenHash, Tokens};
 use crate::text::truncation;
 
 /// Runs of words that a comparison names, at most.
@@ -61,12 +61,12 @@ pub fn sign(text: &str, kind: TextKind) -> Result<Signature, EngineError> {
 }
 
 /// The signature of a text with these tokens.
-pub fn signature(tokens: &[u32]) -> Signature {
-    let set = shingle::shingle_set(tokens);
+pub fn signature(tokens: &[TokenHash]) -> Signature {
+    let shingles = shingle::shingles(tokens);
     Signature {
-        sketch: Sketch::of(tokens, &set),
+        sketch: Sketch::of(tokens, &shingles),
         token_count: tokens.len(),
-        shingle_count: set.len(),
+        shingle_count: ShingleSet::of(&shingles).len(),
     }
 }
 
@@ -81,15 +81,17 @@ pub fn compare(a: &str, b: &str) -> Result<Comparison, EngineError> {
         Ok(tokens)
     };
     let (a, b) = (read("a_text", a)?, read("b_text", b)?);
-    let (left, right) = (signature(&a.hashes).sketch, signature(&b.hashes).sketch);
+    let (left, right) = (signature(&a.hashes), signature(&b.hashes));
+    let (left_sketch, right_sketch) = (left.sketch, right.sketch);
     let runs = runs::shared_runs(&a.hashes, &b.hashes, ALIGNED_SPANS_MAX);
     let spans = runs.into_iter().filter_map(|run| {
         Some((a.span(run.left..run.left + run.len)?, b.span(run.right..run.right + run.len)?))
     });
     Ok(Comparison {
-        overlap: Overlap::of(&shingle::shingle_set(&a.hashes), &shingle::shingle_set(&b.hashes)),
-        estimated_jaccard: left.minhash.estimated_jaccard(&right.minhash),
-        simhash_distance_bits: left.simhash.distance_bits(right.simhash),
+        overlap: ShingleSet::of(&shingle::shingles(&a.hashes))
+            .overlap(&shingle::shingles(&b.hashes), right.shingle_count),
+        estimated_jaccard: left_sketch.minhash.estimated_jaccard(&right_sketch.minhash),
+        simhash_distance_bits: left_sketch.simhash.distance_bits(right_sketch.simhash),
         aligned: spans.collect(),
     })
 }

@@ -8,12 +8,14 @@ use std::sync::{PoisonError, RwLock};
 
 use crate::hash;
 use crate::hash::HashMap;
+use crate::index::keys::ANCHOR_STRIDE;
 use crate::index::postings::{List, Postings};
 use crate::index::{
     CANDIDATES_MAX, Counts, Entry, Facets, Filter, Index, IndexError, NearQuery, TeaserProposal,
     TeaserQuery,
 };
 use crate::matching::evidence::Rarity;
+use crate::matching::overlap::OVERLAP_MIN;
 use crate::sketch::simhash::{DISTANCE_BITS_MAX, SimHash};
 use crate::store::ArticleNumber;
 
@@ -25,10 +27,13 @@ const CANDIDATES_ENOUGH: usize = 16;
 /// Candidates that a question weighs, at most.
 const WEIGHED_MAX: usize = 4096;
 /// Anchors that a text must share with an article to be its candidate without
-/// help from the sketches.
+/// help from the sketches, at least.
 const SHARED_ANCHORS_MIN: u32 = 3;
-/// What a shared band or SimHash block counts beside a shared anchor.
-const SKETCH_VOTES: u32 = 8;
+/// Of the anchors that a text would share with an article at the overlap that
+/// counts, the share that makes a candidate: half, because they vary.
+const EXPECTED_SHARE: f64 = 0.5 * OVERLAP_MIN;
+/// What a shared band or `SimHash` block counts: more than all anchors.
+const SKETCH_VOTES: u32 = 1 << 16;
 
 /// The index in memory.
 #[derive(Debug)]
@@ -46,11 +51,13 @@ pub struct MemoryIndex {
 struct Column {
     facets: Facets,
     simhash: SimHash,
+    anchor_count: u32,
 }
 
 const NO_COLUMN: Column = Column {
     facets: Facets { site: 0, language: 0, published_s: None },
     simhash: SimHash::from_bits(0),
+    anchor_count: 0,
 };
 
 impl Default for MemoryIndex {
@@ -122,7 +129,11 @@ impl MemoryIndex {
                 columns.resize(at + 1, NO_COLUMN);
             }
             if let Some(column) = columns.get_mut(at) {
-                *column = Column { facets: entry.facets, simhash: entry.keys.sketch.simhash };
+                *column = Column {
+                    facets: entry.facets,
+                    simhash: entry.keys.sketch.simhash,
+                    anchor_count: u32::try_from(entry.keys.anchors.len()).unwrap_or(u32::MAX),
+                };
             }
         }
     }
@@ -138,16 +149,29 @@ impl MemoryIndex {
         for key in block_keys(simhash) {
             self.blocks.with(key, |list| votes.follow(&list, SKETCH_VOTES, is_near));
         }
+        self.follow_anchors(query, &mut votes, Lists::Plain);
+        let found = votes.best(|column| shared_anchors_min(query, column));
+        if !found.is_empty() {
+            return found;
+        }
+        // Nothing but stock phrases, or a text that many articles have.
+        self.follow_anchors(query, &mut votes, Lists::Popular);
+        votes.best(|column| shared_anchors_min(query, column))
+    }
+
+    fn follow_anchors(
+        &self,
+        query: NearQuery<'_>,
+        votes: &mut Votes<'_>,
+        wanted: Lists,
+    ) {
         for key in &query.keys.anchors {
             self.anchors.with(*key, |list| {
-                if list.is_popular() && votes.found.len() >= CANDIDATES_ENOUGH {
-                    votes.confirm(&list, 1);
-                } else {
+                if list.is_popular() == (wanted == Lists::Popular) {
                     votes.follow(&list, 1, |_| true);
                 }
             });
         }
-        votes.best(SHARED_ANCHORS_MIN)
     }
 
     fn teaser_one(&self, query: TeaserQuery<'_>) -> TeaserProposal {
@@ -176,9 +200,20 @@ impl MemoryIndex {
                 }
             });
         }
-        let candidates = votes.best(0);
+        let candidates = votes.best(|_| 0);
         TeaserProposal { frequencies, candidates, article_count }
     }
+}
+
+/// The anchors that a text shares with an article if one has a good part of the
+/// other: of the text's probes, those that the article stores; or of the
+/// article's anchors, those that the text probes.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small count")]
+fn shared_anchors_min(query: NearQuery<'_>, column: &Column) -> u32 {
+    let probes = query.keys.anchors.len() as f64;
+    let probed = probes / (query.shingle_count.max(1) as f64);
+    let expected = (probes / ANCHOR_STRIDE as f64).min(f64::from(column.anchor_count) * probed);
+    SHARED_ANCHORS_MIN.max((EXPECTED_SHARE * expected) as u32)
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bits are 0 to 64")]
@@ -195,6 +230,13 @@ fn for_each_posting(entry: &Entry, index: &MemoryIndex, act: impl Fn(&Postings, 
     entry.keys.anchors.iter().for_each(|it| act(&index.anchors, *it, number));
     entry.keys.sketch.minhash.band_keys().for_each(|it| act(&index.bands, it, number));
     block_keys(entry.keys.sketch.simhash).for_each(|it| act(&index.blocks, it, number));
+}
+
+/// Which posting lists are followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lists {
+    Plain,
+    Popular,
 }
 
 /// The candidates of one question and what speaks for each.
@@ -232,13 +274,16 @@ impl<'a> Votes<'a> {
         }
     }
 
-    /// The candidates with at least `votes_min`, most votes first, then the
+    /// The candidates with at least `votes_min` of their columns, most votes first, then the
     /// oldest.
-    fn best(self, votes_min: u32) -> Vec<ArticleNumber> {
+    fn best(&self, votes_min: impl Fn(&Column) -> u32) -> Vec<ArticleNumber> {
         let mut found: Vec<(Reverse<u32>, u32)> = self
             .found
             .iter()
-            .filter(|(_, votes)| **votes >= votes_min)
+            .filter(|(number, votes)| {
+                let column = self.columns.get(**number as usize).unwrap_or(&NO_COLUMN);
+                **votes >= votes_min(column)
+            })
             .map(|(number, votes)| (Reverse(*votes), *number))
             .collect();
         found.sort_unstable();
@@ -270,7 +315,7 @@ mod tests {
     fn near(index: &MemoryIndex, tokens: &[u32], filter: &Filter) -> Vec<u32> {
         let shingles = shingle::shingles(tokens);
         let keys = Keys::of_question(&shingles, Sketch::of(tokens, &shingles));
-        let found = index.near(&[NearQuery { keys: &keys, filter }]).unwrap();
+        let found = index.near(&[NearQuery { keys: &keys, shingle_count: shingles.len(), filter }]).unwrap();
         found[0].iter().map(|it| it.0).collect()
     }
 

@@ -1,8 +1,7 @@
 //! Overlap: exact Jaccard similarity and containment of two shingle sets, and
 //! the relation that follows.
 
-use std::cmp::Ordering;
-
+use crate::hash::HashMap;
 use crate::shingle::Shingle;
 
 /// Jaccard similarity of a DUPLICATE, inclusive.
@@ -23,6 +22,10 @@ pub struct Overlap {
     pub right: usize,
 }
 
+/// Shingles that two texts share in any relation but DUPLICATE, inclusive: one
+/// common phrase does not relate a short text to a long one.
+pub const SHARED_MIN: usize = 5;
+
 /// What the first text is to the second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Relation {
@@ -36,25 +39,49 @@ pub enum Relation {
     Overlaps,
 }
 
-impl Overlap {
-    /// Of two sets, each ascending and without repeats.
-    pub fn of(left: &[Shingle], right: &[Shingle]) -> Self {
-        let mut shared = 0;
-        let (mut a, mut b) = (left.iter().peekable(), right.iter().peekable());
-        while let (Some(x), Some(y)) = (a.peek(), b.peek()) {
-            match x.cmp(y) {
-                Ordering::Less => drop(a.next()),
-                Ordering::Greater => drop(b.next()),
-                Ordering::Equal => {
-                    shared += 1;
-                    a.next();
-                    b.next();
-                }
-            }
+/// The distinct shingles of a text, made ready to be compared with many texts.
+#[derive(Debug, Clone)]
+pub struct ShingleSet {
+    ranks: HashMap<Shingle, usize>,
+}
+
+impl ShingleSet {
+    /// Of a text's shingles, in any order, with or without repeats.
+    pub fn of(shingles: &[Shingle]) -> Self {
+        let mut ranks = HashMap::with_capacity_and_hasher(shingles.len(), Default::default());
+        for shingle in shingles {
+            let rank = ranks.len();
+            ranks.entry(*shingle).or_insert(rank);
         }
-        Self { shared, left: left.len(), right: right.len() }
+        Self { ranks }
     }
 
+    /// Number of distinct shingles.
+    pub fn len(&self) -> usize {
+        self.ranks.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.ranks.is_empty()
+    }
+
+    /// What it shares with another text: that one's shingles, in any order, with
+    /// or without repeats, and how many of them are distinct.
+    pub fn overlap(&self, others: &[Shingle], distinct: usize) -> Overlap {
+        let mut seen = vec![false; self.ranks.len()];
+        let mut shared = 0;
+        for rank in others.iter().filter_map(|it| self.ranks.get(it)) {
+            if let Some(seen @ false) = seen.get_mut(*rank) {
+                *seen = true;
+                shared += 1;
+            }
+        }
+        Overlap { shared, left: self.len(), right: distinct }
+    }
+}
+
+impl Overlap {
     /// Shared shingles by those of either, 0 to 1; 0 for empty sets.
     pub fn jaccard(self) -> f64 {
         share(self.shared, self.left + self.right - self.shared)
@@ -79,6 +106,8 @@ impl Overlap {
     pub fn relation(self) -> Option<Relation> {
         if self.jaccard() >= DUPLICATE_JACCARD_MIN {
             Some(Relation::Duplicate)
+        } else if self.shared < SHARED_MIN {
+            None
         } else if self.right_in_left() >= CONTAINMENT_MIN {
             Some(Relation::Contains)
         } else if self.left_in_right() >= CONTAINMENT_MIN {
@@ -99,8 +128,10 @@ fn share(part: usize, whole: usize) -> f64 {
 mod tests {
     use super::*;
 
-    fn set(range: std::ops::Range<u64>) -> Vec<u64> {
-        range.collect()
+    fn overlap(left: impl IntoIterator<Item = u64>, right: impl IntoIterator<Item = u64>) -> Overlap {
+        let (left, right): (Vec<u64>, Vec<u64>) =
+            (left.into_iter().collect(), right.into_iter().collect());
+        ShingleSet::of(&left).overlap(&right, ShingleSet::of(&right).len())
     }
 
     #[test]
@@ -115,17 +146,19 @@ mod tests {
             (0..100, 21..320, Some(Relation::Overlaps)),
             (0..100, 80..400, Some(Relation::Overlaps)), // .2 of it
             (0..100, 81..400, None),
+            (0..6, 2..300, None), // four shared
+            (0..6, 1..300, Some(Relation::ContainedIn)), // five
+            (0..3, 0..5, Some(Relation::Duplicate)),
             (0..0, 0..10, None),
             (0..0, 0..0, None),
         ] {
-            let overlap = Overlap::of(&set(left.clone()), &set(right.clone()));
-            assert_eq!(overlap.relation(), relation, "{left:?} {right:?}");
+            assert_eq!(overlap(left.clone(), right.clone()).relation(), relation, "{left:?} {right:?}");
         }
     }
 
     #[test]
     fn shares_are_exact() {
-        let overlap = Overlap::of(&[1, 3, 5, 7], &[3, 4, 5, 6, 8, 9]);
+        let overlap = overlap([7, 1, 3, 5, 3], [9, 8, 3, 4, 5, 6, 3]);
         assert_eq!(overlap, Overlap { shared: 2, left: 4, right: 6 });
         assert!((overlap.jaccard() - 0.25).abs() < 1e-12);
         assert!((overlap.left_in_right() - 0.5).abs() < 1e-12);

@@ -1,0 +1,154 @@
+//! What doublon is for, shown on pages of our own writing in French, English,
+//! German, Chinese and Arabic, over the real service.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+mod support;
+
+use doublon::api::v1::{MatchKind, Relation, SegmentKind, TeaserVerdict};
+use support::{SamplePage, Server, sample, slice};
+
+const LANGUAGES: [&str; 5] = ["fr", "en", "de", "zh", "ar"];
+
+#[tokio::test]
+async fn a_page_is_split_as_its_author_would_split_it() {
+    let mut server = Server::in_memory().await;
+    for language in LANGUAGES {
+        let page = SamplePage::read(&format!("page.{language}.tsv"));
+        let answer = server.page(&page.text).await;
+        let found: Vec<(SegmentKind, String)> =
+            answer.segments.iter().map(|it| (it.kind(), it.text.clone())).collect();
+        assert_eq!(found, page.kinds, "{language}");
+        assert!(answer.body_duplicates.is_empty());
+        for segment in answer.segments {
+            assert_eq!(slice(&page.text, segment.span), segment.text);
+            let is_teaser =
+                matches!(segment.kind(), SegmentKind::Teaser | SegmentKind::TeaserHeadline);
+            assert_eq!(segment.teaser.is_some(), is_teaser, "{}", segment.text);
+            if segment.kind() == SegmentKind::Teaser {
+                assert_eq!(segment.teaser.unwrap().verdict(), TeaserVerdict::NoMatch);
+            }
+        }
+    }
+    server.stop().await;
+}
+
+/// A teaser cut from the body matches it however it is written; the teasers of
+/// the page itself still match nothing.
+#[tokio::test]
+async fn a_teaser_of_the_body_is_found_and_the_pages_own_are_not() {
+    let mut server = Server::in_memory().await;
+    for language in LANGUAGES {
+        let page = SamplePage::read(&format!("page.{language}.tsv"));
+        let body = page.body();
+        server.put(language, &body).await;
+        let cut = cut_in_a_word(&body, 170);
+        for teaser in [
+            format!("{cut}..."),
+            format!("{cut}…"),
+            cut.to_owned(),
+            straight(cut),
+            format!("{}...", cut.to_uppercase()),
+            format!("{}...", without_accents(cut)),
+            two_words_changed(cut),
+        ] {
+            let answer = server.teaser(&teaser).await;
+            assert_eq!(answer.verdict(), TeaserVerdict::Match, "{teaser}");
+            let found = &answer.matches[0];
+            assert_eq!(found.article_id, language);
+            let place = slice(&body, found.article_span);
+            assert!(body.starts_with(place) || teaser == two_words_changed(cut), "{place}");
+            assert!(place.len() * 10 >= cut.len() * 7, "{place}");
+            assert!(teaser.starts_with(slice(&teaser, found.teaser_span)) || found.kind() == MatchKind::Edited);
+        }
+        let answer = server.page(&page.text).await;
+        assert_eq!(answer.body_duplicates[0].relation(), Relation::Duplicate);
+        for segment in answer.segments.iter().filter(|it| it.kind() == SegmentKind::Teaser) {
+            let verdict = segment.teaser.as_ref().unwrap().verdict();
+            assert_eq!(verdict, TeaserVerdict::NoMatch, "{}", segment.text);
+        }
+    }
+    server.stop().await;
+}
+
+/// Once the article that a blurb belongs to is stored, each copy of the blurb
+/// on the page matches it, and no other teaser does.
+#[tokio::test]
+async fn a_blurb_matches_the_article_that_goes_on_from_it() {
+    let mut server = Server::in_memory().await;
+    for language in LANGUAGES {
+        let page = SamplePage::read(&format!("page.{language}.tsv"));
+        server.put(language, &sample(&format!("article.{language}.txt"))).await;
+        let blurb = page.of_kind(SegmentKind::Teaser)[0];
+        let answer = server.page(&page.text).await;
+        let found: Vec<_> = answer.segments.iter().map(|it| (it.kind(), it.text.clone())).collect();
+        assert_eq!(found, page.kinds, "{language}: the store changes no line");
+        for segment in answer.segments.iter().filter(|it| it.kind() == SegmentKind::Teaser) {
+            let teaser = segment.teaser.as_ref().unwrap();
+            if segment.text == blurb {
+                assert_eq!(teaser.verdict(), TeaserVerdict::Match, "{blurb}");
+                assert_eq!(teaser.matches[0].article_id, language);
+                assert_eq!(teaser.matches[0].article_span.unwrap().start_byte, 0);
+            } else {
+                assert_eq!(teaser.verdict(), TeaserVerdict::NoMatch, "{}", segment.text);
+            }
+        }
+    }
+    server.stop().await;
+}
+
+/// The same article recrawled with a few words changed and other teasers around
+/// it is a duplicate, though the pages differ.
+#[tokio::test]
+async fn a_recrawled_body_is_a_duplicate() {
+    let mut server = Server::in_memory().await;
+    for language in ["fr", "en", "de", "zh"] {
+        let page = SamplePage::read(&format!("page.{language}.tsv"));
+        let variant = SamplePage::read(&format!("variant.{language}.tsv"));
+        assert_ne!(page.body(), variant.body());
+        server.put(language, &page.body()).await;
+        let answer = server.page(&variant.text).await;
+        let body: Vec<&str> = answer
+            .segments
+            .iter()
+            .filter(|it| it.kind() == SegmentKind::Body)
+            .map(|it| it.text.as_str())
+            .collect();
+        assert_eq!(body, variant.of_kind(SegmentKind::Body), "{language}");
+        let [duplicate] = answer.body_duplicates.as_slice() else { panic!("{answer:?}") };
+        assert_eq!(duplicate.article_id, language);
+        assert_eq!(duplicate.relation(), Relation::Duplicate);
+        assert!((0.5..1.0).contains(&duplicate.jaccard), "{}", duplicate.jaccard);
+    }
+    server.stop().await;
+}
+
+/// The first `bytes` of a text, ended inside a word where the script has words.
+fn cut_in_a_word(text: &str, bytes: usize) -> &str {
+    let is_cut = |at: &usize| {
+        let (before, after) = text.split_at(*at);
+        before.ends_with(char::is_alphanumeric) && after.starts_with(char::is_alphanumeric)
+    };
+    let at = (bytes..).filter(|it| text.is_char_boundary(*it)).find(is_cut).unwrap();
+    &text[..at]
+}
+
+fn straight(text: &str) -> String {
+    text.replace('’', "'").replace(['“', '”'], "\"")
+}
+
+fn without_accents(text: &str) -> String {
+    use unicode_normalization::UnicodeNormalization;
+    text.nfd().filter(|it| !matches!(it, '\u{300}'..='\u{36f}' | '\u{64b}'..='\u{655}')).collect()
+}
+
+/// Replaces the fourth and the ninth word, or characters of a text without
+/// spaces.
+fn two_words_changed(text: &str) -> String {
+    if text.contains(' ') {
+        let words = text.split(' ').enumerate();
+        let changed = words.map(|(at, word)| if at == 3 || at == 8 { "xylophone" } else { word });
+        return changed.collect::<Vec<_>>().join(" ");
+    }
+    let characters = text.chars().enumerate();
+    characters.map(|(at, it)| if at == 3 || at == 8 { '鑫' } else { it }).collect()
+}

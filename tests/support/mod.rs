@@ -1,0 +1,120 @@
+//! The real service, started in this process on a free port, and the samples.
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use doublon::api::v1;
+use doublon::client::Client;
+use doublon::service::{self, Settings};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+pub struct Server {
+    pub client: Client,
+    pub address: String,
+    stop: Option<oneshot::Sender<()>>,
+    running: JoinHandle<Result<(), service::ServeError>>,
+}
+
+impl Server {
+    pub async fn in_memory() -> Self {
+        Self::start(None).await
+    }
+
+    pub async fn start(data_dir: Option<PathBuf>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let drain_timeout = Duration::from_secs(5);
+        let settings = Settings { data_dir, cache_bytes: 16 << 20, drain_timeout };
+        let (stop, stopped) = oneshot::channel::<()>();
+        let running = tokio::spawn(service::run(listener, settings, async move {
+            stopped.await.ok();
+        }));
+        let mut client = Client::connect(&address).await.unwrap();
+        while client.stats().await.is_err() {
+            assert!(!running.is_finished(), "the service did not start");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Self { client, address, stop: Some(stop), running }
+    }
+
+    pub async fn stop(mut self) {
+        drop(self.stop.take());
+        self.running.await.unwrap().unwrap();
+    }
+
+    pub fn put(
+        &mut self,
+        id: &str,
+        text: &str,
+    ) -> impl Future<Output = v1::PutArticleResponse> + use<'_> {
+        let request = put_request(id, text);
+        async { self.client.put_article(request).await.unwrap() }
+    }
+
+    pub async fn teaser(&mut self, text: &str) -> v1::MatchTeaserResponse {
+        let request = v1::MatchTeaserRequest { text: text.to_owned(), ..Default::default() };
+        self.client.match_teaser(request).await.unwrap()
+    }
+
+    pub async fn duplicates(&mut self, text: &str) -> Vec<v1::Duplicate> {
+        let subject = v1::find_duplicates_request::Subject::Text(text.to_owned());
+        let request = v1::FindDuplicatesRequest { subject: Some(subject), ..Default::default() };
+        self.client.find_duplicates(request).await.unwrap().duplicates
+    }
+
+    pub async fn page(&mut self, text: &str) -> v1::AnalyzePageResponse {
+        let request = v1::AnalyzePageRequest { text: text.to_owned(), ..Default::default() };
+        self.client.analyze_page(request).await.unwrap()
+    }
+}
+
+pub fn put_request(id: &str, text: &str) -> v1::PutArticleRequest {
+    let article = v1::Article {
+        article_id: id.to_owned(),
+        text: text.to_owned(),
+        ..v1::Article::default()
+    };
+    v1::PutArticleRequest { article: Some(article), ..Default::default() }
+}
+
+/// A page of `tests/samples`: its text, and what each line is.
+pub struct SamplePage {
+    pub text: String,
+    pub kinds: Vec<(v1::SegmentKind, String)>,
+}
+
+impl SamplePage {
+    pub fn read(name: &str) -> Self {
+        let file = sample(name);
+        let lines = file.lines().map(|line| {
+            let (kind, text) = line.split_once('\t').unwrap();
+            let kind = v1::SegmentKind::from_str_name(&format!("SEGMENT_KIND_{kind}")).unwrap();
+            (kind, text.to_owned())
+        });
+        let kinds: Vec<_> = lines.collect();
+        let text = kinds.iter().map(|it| format!("{}\n", it.1)).collect();
+        Self { text, kinds }
+    }
+
+    pub fn of_kind(&self, kind: v1::SegmentKind) -> Vec<&str> {
+        self.kinds.iter().filter(|it| it.0 == kind).map(|it| it.1.as_str()).collect()
+    }
+
+    pub fn body(&self) -> String {
+        self.of_kind(v1::SegmentKind::Body).join("\n")
+    }
+}
+
+pub fn sample(name: &str) -> String {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/samples").join(name);
+    std::fs::read_to_string(path).unwrap()
+}
+
+pub fn slice(text: &str, span: Option<v1::ByteSpan>) -> &str {
+    let span = span.unwrap();
+    &text[span.start_byte as usize..span.end_byte as usize]
+}

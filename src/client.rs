@@ -86,13 +86,13 @@ impl From<&tonic_types::Status> for ClientError {
 }
 
 fn message(status: &Status) -> String {
-    match status.code() {
-        // What tonic itself says when the connection is gone.
-        Code::Unavailable | Code::Unknown if status.get_details_error_info().is_none() => {
-            format!("the connection to the server was lost ({})", status.message())
-        }
-        _ => status.message().to_owned(),
+    // What tonic itself says when the connection is gone.
+    let is_lost = matches!(status.code(), Code::Unavailable | Code::Unknown)
+        && status.get_details_error_info().is_none();
+    if is_lost {
+        return format!("the connection to the server was lost ({})", status.message());
     }
+    status.message().to_owned()
 }
 
 impl Client {

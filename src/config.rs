@@ -114,12 +114,15 @@ impl Typed {
         let mut typed = Self::default();
         for (key, value) in table {
             let origin = format!("{key} in {name}");
-            let value = match value {
-                toml::Value::String(it) => it,
+            let value = match &value {
+                toml::Value::String(it) => it.clone(),
                 toml::Value::Integer(it) => it.to_string(),
                 toml::Value::Boolean(it) => it.to_string(),
-                other => {
-                    let kind = other.type_str();
+                toml::Value::Float(_)
+                | toml::Value::Datetime(_)
+                | toml::Value::Array(_)
+                | toml::Value::Table(_) => {
+                    let kind = value.type_str();
                     typed.mistakes.push(format!("{origin} is a TOML {kind}, not a single value"));
                     continue;
                 }

@@ -32,7 +32,7 @@ pub fn persistent_128(bytes: &[u8]) -> u128 {
 }
 
 /// A bijection of 64 bits that spreads every input bit over all output bits.
-/// It is the finaliser of `SplitMix64` (Steele, Lea and Flood 2014, variant 13
+/// It is the finaliser of SplitMix64 (Steele, Lea and Flood 2014, variant 13
 /// of Stafford).
 #[inline]
 pub const fn mix(value: u64) -> u64 {
@@ -63,9 +63,9 @@ mod tests {
 
     #[test]
     fn persistent_hashes_are_pinned() {
-        assert_eq!(persistent_64(b"doublon"), 10087109947900108946);
-        assert_eq!(persistent_32(b"doublon"), 3336904850);
-        assert_eq!(persistent_128(b"doublon"), 306195457398539888525794679455853254107);
-        assert_eq!(mix(1), 6238072747940578789);
+        assert_eq!(persistent_64(b"doublon"), 10_087_109_947_900_108_946);
+        assert_eq!(persistent_32(b"doublon"), 3_336_904_850);
+        assert_eq!(persistent_128(b"doublon"), 306_195_457_398_539_888_525_794_679_455_853_254_107);
+        assert_eq!(mix(1), 6_238_072_747_940_578_789);
     }
 }

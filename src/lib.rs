@@ -16,8 +16,8 @@
 //! - **Token**: a word in normal form, or one character of a script that writes
 //!   no spaces; kept as a 32-bit hash and the bytes it came from.
 //! - **Shingle**: three tokens in a row.
-//! - **Sketch**: `MinHash` and `SimHash` of a text. It proposes; it never decides.
-//! - **Band**: four `MinHash` values under one key of the index.
+//! - **Sketch**: MinHash and SimHash of a text. It proposes; it never decides.
+//! - **Band**: four MinHash values under one key of the index.
 //! - **Anchor**: a shingle of a stored article that the index knows: every one of
 //!   title, description and the start, every eighth of the rest.
 //! - **Teaser**: a blurb or headline that a page shows for another article.

@@ -1,4 +1,4 @@
-//! Sketches: the `MinHash` and the `SimHash` of a text, and the parameters that
+//! Sketches: the MinHash and the SimHash of a text, and the parameters that
 //! travel with them. A sketch proposes; it never decides.
 
 pub mod minhash;
@@ -22,13 +22,13 @@ pub struct Parameters {
     pub version: u32,
     /// Tokens a shingle.
     pub shingle_tokens: usize,
-    /// Values of a `MinHash`.
+    /// Values of a MinHash.
     pub minhash_values: usize,
-    /// Bands of the `MinHash` index.
+    /// Bands of the MinHash index.
     pub band_count: usize,
-    /// `MinHash` values a band.
+    /// MinHash values a band.
     pub band_values: usize,
-    /// Bits of a `SimHash`.
+    /// Bits of a SimHash.
     pub simhash_bits: usize,
     /// Seed of the hashes.
     pub seed: u64,
@@ -75,8 +75,11 @@ mod tests {
         let tokens = Tokens::of(text).hashes;
         let sketch = Sketch::of(&tokens, &shingle::shingles(&tokens));
         assert_eq!(tokens.len(), 26);
-        assert_eq!(sketch.minhash.values()[..4], [11805522, 6453422, 17307119, 86804285]);
-        assert_eq!(sketch.minhash.values()[124..], [32448588, 652618917, 31141780, 206033277]);
-        assert_eq!(sketch.simhash.bits(), 10065123183220165256);
+        assert_eq!(sketch.minhash.values()[..4], [11_805_522, 6_453_422, 17_307_119, 86_804_285]);
+        assert_eq!(
+            sketch.minhash.values()[124..],
+            [32_448_588, 652_618_917, 31_141_780, 206_033_277]
+        );
+        assert_eq!(sketch.simhash.bits(), 10_065_123_183_220_165_256);
     }
 }

@@ -78,7 +78,7 @@ pub trait Store: fmt::Debug + Send + Sync {
     fn next_number(&self) -> Result<ArticleNumber, StoreError>;
 
     /// Number of records.
-    fn len(&self) -> Result<u64, StoreError>;
+    fn record_count(&self) -> Result<u64, StoreError>;
 
     /// Bytes that the records take on the disk, or in memory.
     fn bytes(&self) -> Result<u64, StoreError>;

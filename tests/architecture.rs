@@ -22,7 +22,7 @@ fn every_module_depends_only_on_those_above_it() {
                 match order.iter().position(|it| *it == named) {
                     Some(at) if at <= rank => {}
                     Some(_) => {
-                        errors.push(format!("{}: names `{named}`, declared below", file.display()))
+                        errors.push(format!("{}: names `{named}`, declared below", file.display()));
                     }
                     None => errors
                         .push(format!("{}: `crate::{named}` is not a module path", file.display())),

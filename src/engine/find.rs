@@ -50,7 +50,7 @@ pub struct Duplicate {
     pub relation: Relation,
     /// Shared shingles: the text's on the left, the article's on the right.
     pub overlap: Overlap,
-    /// Bits in which the `SimHash`es differ.
+    /// Bits in which the two values of SimHash differ.
     pub simhash_distance_bits: u32,
 }
 
@@ -100,6 +100,12 @@ impl Engine {
             })
             .collect()
     }
+}
+
+/// A key that sorts numbers that are no NaN from the greatest to the least.
+pub(super) fn descending(value: f64) -> Reverse<i64> {
+    // Of a positive number, the order of its bits is its own.
+    Reverse(value.max(0.0).to_bits().cast_signed())
 }
 
 /// One result a question, where one failure is all questions' failure.
@@ -181,9 +187,8 @@ fn verify(
         .filter(|it| Some(**it) != question.without)
         .filter_map(|it| Some((*it, compare(question.subject, features.get(it)?)?)))
         .collect();
-    let per_million = |share: f64| Reverse((share * 1e6).round() as i64);
     found.sort_by_key(|(number, it)| {
-        (per_million(it.overlap.containment_max()), per_million(it.overlap.jaccard()), *number)
+        (descending(it.overlap.containment_max()), descending(it.overlap.jaccard()), *number)
     });
     found.truncate(question.max_results);
     found.into_iter().map(|(_, it)| it).collect()

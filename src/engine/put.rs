@@ -64,7 +64,8 @@ impl Engine {
         let mut results: Vec<Option<Result<Placed, EngineError>>> = vec![None; count];
         let (reply, written) = mpsc::channel();
         for (at, request) in requests.into_iter().enumerate() {
-            let sent = self.prepare(&request).and_then(|prepared| {
+            let prepared = Prepared::new(request.article).map_err(|it| it.within("article").into());
+            let sent = prepared.and_then(|prepared| {
                 let job = PutJob {
                     prepared: prepared.into(),
                     skips_duplicates: request.on_duplicate == OnDuplicate::Skip,
@@ -85,7 +86,7 @@ impl Engine {
             }
         }
         let placed = results.into_iter().map(|it| it.unwrap_or(Err(EngineError::Stopped)));
-        self.name_duplicates(placed.collect())
+        self.name_duplicates(&placed.collect::<Vec<_>>())
     }
 
     /// Deletes an article; no later answer names it.
@@ -95,15 +96,11 @@ impl Engine {
         deleted.recv().unwrap_or(Err(EngineError::Stopped))
     }
 
-    fn prepare(&self, request: &PutRequest) -> Result<Prepared, EngineError> {
-        Prepared::new(request.article.clone()).map_err(|it| it.within("article").into())
-    }
-
     /// Looks for the duplicates of what was stored, among what was stored
     /// before it: so each put of two at once sees the other, or is seen by it.
     fn name_duplicates(
         &self,
-        placed: Vec<Result<Placed, EngineError>>,
+        placed: &[Result<Placed, EngineError>],
     ) -> Vec<Result<PutAnswer, EngineError>> {
         let filters: Vec<Filter> = placed.iter().map(Placed::filter).collect();
         let questions: Vec<Question<'_>> = placed

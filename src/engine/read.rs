@@ -83,7 +83,7 @@ impl Engine {
     /// Counts and sizes.
     pub fn stats(&self) -> Result<Stats, EngineError> {
         Ok(Stats {
-            article_count: self.core.store.len()?,
+            article_count: self.core.store.record_count()?,
             store_bytes: self.core.store.bytes()?,
             index: self.core.index.counts(),
         })

@@ -12,7 +12,7 @@ const BATCH: usize = 1000;
 /// Inserts every record into an empty index. `progress` gets the number of
 /// articles done and of all, after every batch.
 pub(super) fn rebuild(core: &Core, mut progress: impl FnMut(u64, u64)) -> Result<(), EngineError> {
-    let total = core.store.len()?;
+    let total = core.store.record_count()?;
     let (mut after, mut done) = (None, 0);
     loop {
         let records = core.store.scan(Part::Features, after, BATCH)?;

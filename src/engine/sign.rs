@@ -38,9 +38,9 @@ pub struct Signature {
 pub struct Comparison {
     /// Shared shingles, the first text's on the left.
     pub overlap: Overlap,
-    /// The estimate of their Jaccard similarity from `MinHash`.
+    /// The estimate of their Jaccard similarity from MinHash.
     pub estimated_jaccard: f64,
-    /// Bits in which the `SimHash`es differ.
+    /// Bits in which the two values of SimHash differ.
     pub simhash_distance_bits: u32,
     /// The runs of words that stand in both: places in the first text and in
     /// the second.

@@ -1,13 +1,12 @@
 //! Teasers: anchors propose, alignment and evidence decide.
 
-use std::cmp::Reverse;
 use std::ops::Range;
 
 use crate::engine::Engine;
 use crate::engine::article::{ArticleId, check_text};
 use crate::engine::core::Core;
 use crate::engine::error::{EngineError, Invalid, Problem};
-use crate::engine::find::answers;
+use crate::engine::find::{answers, descending};
 use crate::engine::record::{Features, StoredArticle};
 use crate::hash::HashMap;
 use crate::index::keys::FieldTokens;
@@ -168,7 +167,7 @@ impl Core {
 /// Whether a teaser that stood word for word in an article would be enough.
 fn is_answerable(tokens: &Tokens, proposal: &TeaserProposal) -> bool {
     let rarity = Rarity::new(proposal.article_count);
-    let whole = [0..tokens.len()];
+    let whole = std::iter::once(0..tokens.len());
     tokens.words() >= TEASER_WORDS_MIN
         && rarity.bits_of_runs(&proposal.frequencies, whole) >= rarity.bits_min()
 }
@@ -202,10 +201,8 @@ fn align(
         })
         .filter(|it| it.verdict <= Verdict::Possible)
         .collect();
-    let per_million = |share: f64| Reverse((share * 1e6).round() as i64);
-    passed.sort_by_key(|it| {
-        (it.verdict, per_million(it.similarity), per_million(it.bits), it.number)
-    });
+    passed
+        .sort_by_key(|it| (it.verdict, descending(it.similarity), descending(it.bits), it.number));
     passed.truncate(max_results);
     passed
 }

@@ -43,6 +43,7 @@ pub struct FieldTokens {
 
 impl Keys {
     /// Of an article that is stored.
+    #[expect(clippy::large_types_passed_by_value, reason = "it is kept")]
     pub fn of_article(fields: &FieldTokens, sketch: Sketch) -> Self {
         let text = shingle::shingles(&fields.text).into_iter().enumerate();
         let sparse = text
@@ -57,6 +58,7 @@ impl Keys {
     /// Of a text that asks for near-duplicates: all its shingles, or, of a long
     /// text, windows of [`ANCHOR_STRIDE`] in a row, spread over all of it.
     /// Each window meets a stored anchor of every text that has it.
+    #[expect(clippy::large_types_passed_by_value, reason = "it is kept")]
     pub fn of_question(shingles: &[u64], sketch: Sketch) -> Self {
         let windows = shingles.len().div_ceil(ANCHOR_STRIDE);
         let every = windows.div_ceil(PROBES_MAX / ANCHOR_STRIDE).max(1);

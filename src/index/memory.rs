@@ -32,7 +32,7 @@ const SHARED_ANCHORS_MIN: u32 = 3;
 /// Of the anchors that a text would share with an article at the overlap that
 /// counts, the share that makes a candidate: half, because they vary.
 const EXPECTED_SHARE: f64 = 0.5 * OVERLAP_MIN;
-/// What a shared band or `SimHash` block counts: more than all anchors.
+/// What a shared band or SimHash block counts: more than all anchors.
 const SKETCH_VOTES: u32 = 1 << 16;
 
 /// The index in memory.
@@ -159,12 +159,7 @@ impl MemoryIndex {
         votes.best(|column| shared_anchors_min(query, column))
     }
 
-    fn follow_anchors(
-        &self,
-        query: NearQuery<'_>,
-        votes: &mut Votes<'_>,
-        wanted: Lists,
-    ) {
+    fn follow_anchors(&self, query: NearQuery<'_>, votes: &mut Votes<'_>, wanted: Lists) {
         for key in &query.keys.anchors {
             self.anchors.with(*key, |list| {
                 if list.is_popular() == (wanted == Lists::Popular) {
@@ -211,8 +206,8 @@ impl MemoryIndex {
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small count")]
 fn shared_anchors_min(query: NearQuery<'_>, column: &Column) -> u32 {
     let probes = query.keys.anchors.len() as f64;
-    let probed = probes / (query.shingle_count.max(1) as f64);
-    let expected = (probes / ANCHOR_STRIDE as f64).min(f64::from(column.anchor_count) * probed);
+    let share = probes / (query.shingle_count.max(1) as f64);
+    let expected = (probes / ANCHOR_STRIDE as f64).min(f64::from(column.anchor_count) * share);
     SHARED_ANCHORS_MIN.max((EXPECTED_SHARE * expected) as u32)
 }
 
@@ -315,7 +310,9 @@ mod tests {
     fn near(index: &MemoryIndex, tokens: &[u32], filter: &Filter) -> Vec<u32> {
         let shingles = shingle::shingles(tokens);
         let keys = Keys::of_question(&shingles, Sketch::of(tokens, &shingles));
-        let found = index.near(&[NearQuery { keys: &keys, shingle_count: shingles.len(), filter }]).unwrap();
+        let found = index
+            .near(&[NearQuery { keys: &keys, shingle_count: shingles.len(), filter }])
+            .unwrap();
         found[0].iter().map(|it| it.0).collect()
     }
 

@@ -48,7 +48,8 @@ pub struct ShingleSet {
 impl ShingleSet {
     /// Of a text's shingles, in any order, with or without repeats.
     pub fn of(shingles: &[Shingle]) -> Self {
-        let mut ranks = HashMap::with_capacity_and_hasher(shingles.len(), Default::default());
+        let mut ranks =
+            HashMap::with_capacity_and_hasher(shingles.len(), ahash::RandomState::default());
         for shingle in shingles {
             let rank = ranks.len();
             ranks.entry(*shingle).or_insert(rank);
@@ -128,7 +129,10 @@ fn share(part: usize, whole: usize) -> f64 {
 mod tests {
     use super::*;
 
-    fn overlap(left: impl IntoIterator<Item = u64>, right: impl IntoIterator<Item = u64>) -> Overlap {
+    fn overlap(
+        left: impl IntoIterator<Item = u64>,
+        right: impl IntoIterator<Item = u64>,
+    ) -> Overlap {
         let (left, right): (Vec<u64>, Vec<u64>) =
             (left.into_iter().collect(), right.into_iter().collect());
         ShingleSet::of(&left).overlap(&right, ShingleSet::of(&right).len())
@@ -146,13 +150,17 @@ mod tests {
             (0..100, 21..320, Some(Relation::Overlaps)),
             (0..100, 80..400, Some(Relation::Overlaps)), // .2 of it
             (0..100, 81..400, None),
-            (0..6, 2..300, None), // four shared
+            (0..6, 2..300, None),                        // four shared
             (0..6, 1..300, Some(Relation::ContainedIn)), // five
             (0..3, 0..5, Some(Relation::Duplicate)),
             (0..0, 0..10, None),
             (0..0, 0..0, None),
         ] {
-            assert_eq!(overlap(left.clone(), right.clone()).relation(), relation, "{left:?} {right:?}");
+            assert_eq!(
+                overlap(left.clone(), right.clone()).relation(),
+                relation,
+                "{left:?} {right:?}"
+            );
         }
     }
 

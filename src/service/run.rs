@@ -71,8 +71,9 @@ pub async fn run(
     }));
     tokio::pin!(shutdown);
     let data_dir = settings.data_dir.clone();
-    let opening =
-        task::spawn_blocking(move || open(&settings.data_dir, settings.cache_bytes, clock));
+    let opening = task::spawn_blocking(move || {
+        open(settings.data_dir.as_deref(), settings.cache_bytes, clock)
+    });
     tokio::select! {
         engine = opening => admission.open(engine??),
         () = &mut shutdown => return Ok(()),
@@ -87,9 +88,10 @@ pub async fn run(
 }
 
 fn announce(address: SocketAddr, data_dir: Option<&std::path::Path>) {
-    match data_dir {
-        Some(folder) => tracing::info!(data_dir = %folder.display(), "articles are on the disk"),
-        None => tracing::warn!("articles are in memory: they end with this process"),
+    if let Some(folder) = data_dir {
+        tracing::info!(data_dir = %folder.display(), "articles are on the disk");
+    } else {
+        tracing::warn!("articles are in memory: they end with this process");
     }
     tracing::info!("listening on {address}");
 }
@@ -133,7 +135,7 @@ where
 }
 
 fn open(
-    data_dir: &Option<std::path::PathBuf>,
+    data_dir: Option<&std::path::Path>,
     cache_bytes: usize,
     clock: Clock,
 ) -> Result<Engine, EngineError> {
@@ -145,7 +147,7 @@ fn open(
     let mut reported = timer.elapsed();
     let engine = Engine::open(store, Arc::new(MemoryIndex::default()), clock, |done, total| {
         let now = timer.elapsed();
-        if now - reported >= PROGRESS_INTERVAL || done == total {
+        if now.saturating_sub(reported) >= PROGRESS_INTERVAL || done == total {
             tracing::info!(done, total, "index rebuilt");
             reported = now;
         }

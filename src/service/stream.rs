@@ -17,6 +17,9 @@ const BATCH_MAX: usize = 256;
 /// A stream of answers.
 pub(super) type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
+/// One result an item.
+pub(super) type Results<Out> = Vec<Result<Out, EngineError>>;
+
 /// How one streaming RPC does its work.
 #[derive(Debug)]
 pub(super) struct Rpc<In, Item, Out, Reply> {
@@ -24,7 +27,7 @@ pub(super) struct Rpc<In, Item, Out, Reply> {
     /// Batches under way at once; 1 where their order counts.
     pub(super) batches_at_once: usize,
     pub(super) read: fn(In) -> Result<Item, Invalid>,
-    pub(super) act: fn(&Engine, Vec<Item>) -> Vec<Result<Out, EngineError>>,
+    pub(super) act: fn(&Engine, Vec<Item>) -> Results<Out>,
     pub(super) reply: fn(Result<Out, tonic_types::Status>) -> Reply,
 }
 

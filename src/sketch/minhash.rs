@@ -1,4 +1,4 @@
-//! `MinHash` (Broder 1997): the share of equal values in two sketches estimates
+//! MinHash (Broder 1997): the share of equal values in two sketches estimates
 //! the Jaccard similarity of the sets.
 //!
 //! The i-th hash of a shingle x is lo(x) + `a_i` hi(x) modulo 2^32, where lo and
@@ -25,7 +25,7 @@ const LANES: usize = 32;
 
 const MULTIPLIERS: [u32; VALUES] = multipliers();
 
-/// The `MinHash` of a set of shingles.
+/// The MinHash of a set of shingles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MinHash([u32; VALUES]);
 
@@ -39,6 +39,7 @@ impl MinHash {
     }
 
     /// From the values of an earlier sketch.
+    #[expect(clippy::large_types_passed_by_value, reason = "it is kept")]
     pub fn from_values(values: [u32; VALUES]) -> Self {
         Self(values)
     }
@@ -72,6 +73,7 @@ struct Kernel<'a> {
 impl WithSimd for Kernel<'_> {
     type Output = ();
 
+    #[expect(clippy::inline_always, reason = "the vector instructions hold within one function")]
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         let groups = self.values.chunks_exact_mut(LANES).zip(MULTIPLIERS.chunks_exact(LANES));
@@ -83,6 +85,7 @@ impl WithSimd for Kernel<'_> {
     }
 }
 
+#[expect(clippy::inline_always, reason = "compiled once for each set of vector instructions")]
 #[inline(always)]
 fn minimise(shingles: &[u64], multipliers: &[u32; LANES], values: &mut [u32; LANES]) {
     let mut least = *values;

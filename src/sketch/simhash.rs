@@ -1,4 +1,4 @@
-//! `SimHash` (Charikar 2002; Manku, Jain and Das Sarma 2007): 64 bits, each the
+//! SimHash (Charikar 2002; Manku, Jain and Das Sarma 2007): 64 bits, each the
 //! majority of that bit over the token hashes, every occurrence with one vote.
 //! Texts whose words are nearly the same differ in few bits, also where an
 //! edit of every few words leaves no shingle whole.
@@ -14,7 +14,7 @@ pub const BLOCKS: usize = 4;
 /// more than this, one block stays equal.
 pub const DISTANCE_BITS_MAX: u32 = 3;
 
-/// The `SimHash` of a text.
+/// The SimHash of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SimHash(u64);
 

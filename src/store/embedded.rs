@@ -51,15 +51,11 @@ impl EmbeddedStore {
         let unusable = |problem: String| StoreError::Folder { folder: name.clone(), problem };
         fs::create_dir_all(folder).map_err(|it| unusable(it.to_string()))?;
         let path = folder.join(FILE_NAME);
-        let database =
-            Database::builder().set_cache_size(cache_bytes).create(&path).map_err(|error| {
-                match error {
-                    redb::DatabaseError::DatabaseAlreadyOpen => {
-                        StoreError::InUse { folder: name.clone() }
-                    }
-                    other => unusable(other.to_string()),
-                }
-            })?;
+        let opened = Database::builder().set_cache_size(cache_bytes).create(&path);
+        if matches!(opened, Err(redb::DatabaseError::DatabaseAlreadyOpen)) {
+            return Err(StoreError::InUse { folder: name });
+        }
+        let database = opened.map_err(|it| unusable(it.to_string()))?;
         Self::prepare(database, Place::File(path))
     }
 
@@ -170,7 +166,7 @@ impl Store for EmbeddedStore {
         Ok(ArticleNumber(last.map_or(0, |it| it.saturating_add(1))))
     }
 
-    fn len(&self) -> Result<u64, StoreError> {
+    fn record_count(&self) -> Result<u64, StoreError> {
         let transaction = self.database.begin_read().map_err(failed)?;
         transaction.open_table(FEATURES).map_err(failed)?.len().map_err(failed)
     }

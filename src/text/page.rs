@@ -83,7 +83,7 @@ pub fn split(blocks: &[Block], foreign: &[bool]) -> Vec<SegmentKind> {
     let without_lists = best_run(&scores(blocks, &[], foreign));
     if without_lists.sum >= LIST_TO_BODY * body.sum {
         // What looked like a list is most of the text: it is the article.
-        lists.get_mut(without_lists.lines.clone()).unwrap_or_default().fill(false);
+        lists.get_mut(without_lists.lines).unwrap_or_default().fill(false);
         body = best_run(&scores(blocks, &lists, foreign));
     }
     let body = body.lines;
@@ -261,14 +261,16 @@ fn unmark_stray_headlines(lists: &[bool], kinds: &mut [SegmentKind]) {
     for region in lists.chunk_by(|a, b| a == b) {
         let start = end;
         end += region.len();
-        let Some(kinds) = kinds.get_mut(start..end).filter(|_| region.first() == Some(&true)) else {
+        let Some(kinds) = kinds.get_mut(start..end).filter(|_| region.first() == Some(&true))
+        else {
             continue;
         };
         let has_pair =
             kinds.windows(2).any(|it| it == [SegmentKind::TeaserHeadline, SegmentKind::Teaser]);
         let last_blurb = kinds.iter().rposition(|it| *it == SegmentKind::Teaser);
         if let Some(last) = last_blurb.filter(|_| !has_pair) {
-            for kind in kinds.iter_mut().skip(last).filter(|it| **it == SegmentKind::TeaserHeadline) {
+            for kind in kinds.iter_mut().skip(last).filter(|it| **it == SegmentKind::TeaserHeadline)
+            {
                 *kind = SegmentKind::Other;
             }
         }

@@ -12,19 +12,19 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-pub struct Server {
-    pub client: Client,
-    pub address: String,
+pub(crate) struct Server {
+    pub(crate) client: Client,
+    pub(crate) address: String,
     stop: Option<oneshot::Sender<()>>,
     running: JoinHandle<Result<(), service::ServeError>>,
 }
 
 impl Server {
-    pub async fn in_memory() -> Self {
+    pub(crate) async fn in_memory() -> Self {
         Self::start(None).await
     }
 
-    pub async fn start(data_dir: Option<PathBuf>) -> Self {
+    pub(crate) async fn start(data_dir: Option<PathBuf>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let drain_timeout = Duration::from_secs(5);
@@ -41,12 +41,12 @@ impl Server {
         Self { client, address, stop: Some(stop), running }
     }
 
-    pub async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         drop(self.stop.take());
         self.running.await.unwrap().unwrap();
     }
 
-    pub fn put(
+    pub(crate) fn put(
         &mut self,
         id: &str,
         text: &str,
@@ -55,40 +55,37 @@ impl Server {
         async { self.client.put_article(request).await.unwrap() }
     }
 
-    pub async fn teaser(&mut self, text: &str) -> v1::MatchTeaserResponse {
+    pub(crate) async fn teaser(&mut self, text: &str) -> v1::MatchTeaserResponse {
         let request = v1::MatchTeaserRequest { text: text.to_owned(), ..Default::default() };
         self.client.match_teaser(request).await.unwrap()
     }
 
-    pub async fn duplicates(&mut self, text: &str) -> Vec<v1::Duplicate> {
+    pub(crate) async fn duplicates(&mut self, text: &str) -> Vec<v1::Duplicate> {
         let subject = v1::find_duplicates_request::Subject::Text(text.to_owned());
         let request = v1::FindDuplicatesRequest { subject: Some(subject), ..Default::default() };
         self.client.find_duplicates(request).await.unwrap().duplicates
     }
 
-    pub async fn page(&mut self, text: &str) -> v1::AnalyzePageResponse {
+    pub(crate) async fn page(&mut self, text: &str) -> v1::AnalyzePageResponse {
         let request = v1::AnalyzePageRequest { text: text.to_owned(), ..Default::default() };
         self.client.analyze_page(request).await.unwrap()
     }
 }
 
-pub fn put_request(id: &str, text: &str) -> v1::PutArticleRequest {
-    let article = v1::Article {
-        article_id: id.to_owned(),
-        text: text.to_owned(),
-        ..v1::Article::default()
-    };
+pub(crate) fn put_request(id: &str, text: &str) -> v1::PutArticleRequest {
+    let article =
+        v1::Article { article_id: id.to_owned(), text: text.to_owned(), ..v1::Article::default() };
     v1::PutArticleRequest { article: Some(article), ..Default::default() }
 }
 
 /// A page of `tests/samples`: its text, and what each line is.
-pub struct SamplePage {
-    pub text: String,
-    pub kinds: Vec<(v1::SegmentKind, String)>,
+pub(crate) struct SamplePage {
+    pub(crate) text: String,
+    pub(crate) kinds: Vec<(v1::SegmentKind, String)>,
 }
 
 impl SamplePage {
-    pub fn read(name: &str) -> Self {
+    pub(crate) fn read(name: &str) -> Self {
         let file = sample(name);
         let lines = file.lines().map(|line| {
             let (kind, text) = line.split_once('\t').unwrap();
@@ -96,25 +93,26 @@ impl SamplePage {
             (kind, text.to_owned())
         });
         let kinds: Vec<_> = lines.collect();
-        let text = kinds.iter().map(|it| format!("{}\n", it.1)).collect();
+        let lines: Vec<&str> = kinds.iter().map(|it| it.1.as_str()).collect();
+        let text = lines.join("\n");
         Self { text, kinds }
     }
 
-    pub fn of_kind(&self, kind: v1::SegmentKind) -> Vec<&str> {
+    pub(crate) fn of_kind(&self, kind: v1::SegmentKind) -> Vec<&str> {
         self.kinds.iter().filter(|it| it.0 == kind).map(|it| it.1.as_str()).collect()
     }
 
-    pub fn body(&self) -> String {
+    pub(crate) fn body(&self) -> String {
         self.of_kind(v1::SegmentKind::Body).join("\n")
     }
 }
 
-pub fn sample(name: &str) -> String {
+pub(crate) fn sample(name: &str) -> String {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/samples").join(name);
     std::fs::read_to_string(path).unwrap()
 }
 
-pub fn slice(text: &str, span: Option<v1::ByteSpan>) -> &str {
+pub(crate) fn slice(text: &str, span: Option<v1::ByteSpan>) -> &str {
     let span = span.unwrap();
     &text[span.start_byte as usize..span.end_byte as usize]
 }

@@ -125,10 +125,10 @@ fn filter(filter: Option<v1::Filter>) -> Result<Filter, Invalid> {
                 Problem::TooLong { actual: items.len(), limit: FILTER_ITEMS_MAX, unit: "items" };
             return Err(Invalid::new(field, problem));
         }
-        match items.iter().any(|it| it.trim().is_empty()) {
-            true => Err(Invalid::new(field, Problem::Missing)),
-            false => Ok(()),
+        if items.iter().any(|it| it.trim().is_empty()) {
+            return Err(Invalid::new(field, Problem::Missing));
         }
+        Ok(())
     };
     few("filter.sites", &sites)?;
     few("filter.languages", &languages)?;

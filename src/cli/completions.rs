@@ -7,7 +7,7 @@ use super::{Cli, Found};
 
 /// Print a completion script for a shell
 ///
-/// For bash: doublon completions bash > /etc/bash_completion.d/doublon
+/// For bash: source <(doublon completions bash)
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The shell

@@ -395,7 +395,7 @@ fn help_is_what_was_reviewed() {
     ] {
         let arguments = [command, "--help"];
         let output = doublon().args(arguments.iter().filter(|it| !it.is_empty())).output().unwrap();
-        all += &format!("$ doublon {command} --help\n{}\n", stdout(&output));
+        all.extend(["$ doublon ", command, " --help\n", &stdout(&output), "\n"]);
     }
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/help.txt");
     if std::env::var_os("UPDATE_GOLDEN").is_some() {

@@ -52,7 +52,9 @@ pub(super) async fn run(args: Args, common: &Common) -> anyhow::Result<Found> {
     if common.is_json() {
         say(&json::line(&answer)?)?;
     } else {
-        say(&verdict(answer.verdict()))?;
+        if answer.matches.is_empty() {
+            say(&verdict(answer.verdict()))?;
+        }
         for found in &answer.matches {
             say(&teaser_match(found))?;
             show_place(&mut client, &text, found).await?;

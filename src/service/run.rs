@@ -2,6 +2,7 @@
 //! index is rebuilt, and a stop lets what is under way end first.
 
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,7 +47,7 @@ pub enum ServeError {
     Transport(#[from] tonic::transport::Error),
     /// The port has no address.
     #[error("the port cannot be listened on: {0}")]
-    Listener(#[from] std::io::Error),
+    Listener(#[from] io::Error),
     /// A task ended in a panic.
     #[error("the server ended by a fault: {0}")]
     Fault(#[from] task::JoinError),
@@ -117,17 +118,22 @@ where
     let service = DoublonServiceServer::new(handlers)
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(usize::MAX);
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(DESCRIPTORS)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .build_v1()
-        .map_err(|error| std::io::Error::other(error.to_string()))?;
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let unreadable = |error: tonic_reflection::server::Error| io::Error::other(error.to_string());
+    let reflection_v1 = reflection().build_v1().map_err(unreadable)?;
+    // What Python's client library still asks for.
+    let reflection_v1alpha = reflection().build_v1alpha().map_err(unreadable)?;
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .add_service(health_service)
-        .add_service(reflection)
+        .add_service(reflection_v1)
+        .add_service(reflection_v1alpha)
         .add_service(service)
         .serve_with_incoming_shutdown(incoming, stopped)
         .await?;

@@ -7,6 +7,7 @@ mod core;
 pub mod error;
 pub mod find;
 pub mod page;
+mod parallel;
 mod prepare;
 pub mod put;
 pub mod read;

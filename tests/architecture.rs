@@ -33,6 +33,23 @@ fn every_module_depends_only_on_those_above_it() {
     assert!(errors.is_empty(), "\n{}", errors.join("\n"));
 }
 
+/// Tests in the file are not counted.
+#[test]
+fn no_file_grows_beyond_five_hundred_lines() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    for module in declared_modules(&fs::read_to_string(root.join("lib.rs")).unwrap()) {
+        files.extend(sources(&root, &module));
+    }
+    files.extend(sources(&root, "cli"));
+    assert!(files.len() > 40);
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default().lines().count();
+        assert!(code <= 500, "{}: {code} lines", file.display());
+    }
+}
+
 fn declared_modules(lib: &str) -> Vec<String> {
     lib.lines()
         .filter_map(|line| line.strip_prefix("pub mod ").or_else(|| line.strip_prefix("mod ")))

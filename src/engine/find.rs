@@ -6,6 +6,7 @@ use crate::engine::Engine;
 use crate::engine::article::{ArticleId, check_text};
 use crate::engine::core::Core;
 use crate::engine::error::{EngineError, Invalid, Problem};
+use crate::engine::parallel;
 use crate::engine::record::Features;
 use crate::hash::HashMap;
 use crate::index::keys::Keys;
@@ -78,7 +79,8 @@ impl Engine {
         &self,
         requests: &[FindRequest],
     ) -> Vec<Result<Vec<Duplicate>, EngineError>> {
-        let read: Vec<_> = requests.iter().map(|it| self.core.subject(&it.target)).collect();
+        let read: Vec<_> =
+            parallel::each(requests.iter().collect(), |it| self.core.subject(&it.target));
         let questions: Vec<Question<'_>> = requests
             .iter()
             .zip(&read)
@@ -122,11 +124,16 @@ pub(super) fn answers<T>(
 }
 
 impl Core {
-    /// The answers to all questions, with one look-up and one read.
+    /// The answers to all questions, on all processors.
     pub(super) fn find(
         &self,
         questions: &[Question<'_>],
     ) -> Result<Vec<Vec<Duplicate>>, EngineError> {
+        parallel::parts(questions, |it| self.find_at_once(it))
+    }
+
+    /// The answers to some questions, with one look-up and one read.
+    fn find_at_once(&self, questions: &[Question<'_>]) -> Result<Vec<Vec<Duplicate>>, EngineError> {
         let queries: Vec<NearQuery<'_>> = questions
             .iter()
             .map(|it| NearQuery {

@@ -1,12 +1,13 @@
 //! Putting and deleting: what the caller's side does before and after the
 //! writer.
 
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
 use crate::engine::Engine;
 use crate::engine::article::{Article, ArticleId};
 use crate::engine::error::EngineError;
 use crate::engine::find::{Duplicate, Question, answers};
+use crate::engine::parallel;
 use crate::engine::prepare::Prepared;
 use crate::engine::writer::{Job, PutJob, Written};
 use crate::index::Filter;
@@ -60,19 +61,12 @@ impl Engine {
     /// Stores articles; what is answered is on the disk and found by the next
     /// call. Articles of one call are stored in their order.
     pub fn put(&self, requests: Vec<PutRequest>) -> Vec<Result<PutAnswer, EngineError>> {
-        let count = requests.len();
-        let mut results: Vec<Option<Result<Placed, EngineError>>> = vec![None; count];
+        let mut results: Vec<Option<Result<Placed, EngineError>>> = vec![None; requests.len()];
         let (reply, written) = mpsc::channel();
-        for (at, request) in requests.into_iter().enumerate() {
-            let prepared = Prepared::new(request.article).map_err(|it| it.within("article").into());
-            let sent = prepared.and_then(|prepared| {
-                let job = PutJob {
-                    prepared: prepared.into(),
-                    skips_duplicates: request.on_duplicate == OnDuplicate::Skip,
-                    max_duplicates: request.max_duplicates,
-                    at,
-                    reply: reply.clone(),
-                };
+        for (at, job) in parallel::each(requests, prepare).into_iter().enumerate() {
+            let sent = job.and_then(|(prepared, skips_duplicates, max_duplicates)| {
+                let reply = reply.clone();
+                let job = PutJob { prepared, skips_duplicates, max_duplicates, at, reply };
                 self.writer.send(Job::Put(job))
             });
             if let (Err(error), Some(place)) = (sent, results.get_mut(at)) {
@@ -124,10 +118,17 @@ impl Engine {
     }
 }
 
+/// What needs neither the store nor the writer.
+fn prepare(request: PutRequest) -> Result<(Arc<Prepared>, bool, usize), EngineError> {
+    let PutRequest { article, on_duplicate, max_duplicates } = request;
+    let prepared = Prepared::new(article).map_err(|it| it.within("article"))?;
+    Ok((Arc::new(prepared), on_duplicate == OnDuplicate::Skip, max_duplicates))
+}
+
 /// An article, and where the writer put it.
 #[derive(Debug, Clone)]
 pub(super) struct Placed {
-    pub(super) prepared: std::sync::Arc<Prepared>,
+    pub(super) prepared: Arc<Prepared>,
     pub(super) max_duplicates: usize,
     pub(super) written: Written,
 }

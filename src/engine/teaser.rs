@@ -7,6 +7,7 @@ use crate::engine::article::{ArticleId, check_text};
 use crate::engine::core::Core;
 use crate::engine::error::{EngineError, Invalid, Problem};
 use crate::engine::find::{answers, descending};
+use crate::engine::parallel;
 use crate::engine::record::{Features, StoredArticle};
 use crate::hash::HashMap;
 use crate::index::keys::FieldTokens;
@@ -101,7 +102,7 @@ impl Engine {
         &self,
         requests: &[TeaserRequest],
     ) -> Vec<Result<TeaserAnswer, EngineError>> {
-        let read: Vec<_> = requests.iter().map(|it| read_teaser(&it.text)).collect();
+        let read: Vec<_> = parallel::each(requests.iter().collect(), |it| read_teaser(&it.text));
         let readable: Vec<(&TeaserRequest, &Tokens)> = requests
             .iter()
             .zip(&read)
@@ -132,7 +133,16 @@ fn read_teaser(text: &str) -> Result<Tokens, Invalid> {
 }
 
 impl Core {
+    /// The answers to all teasers, on all processors.
     fn match_teasers(
+        &self,
+        teasers: &[(&TeaserRequest, &Tokens)],
+    ) -> Result<Vec<TeaserAnswer>, EngineError> {
+        parallel::parts(teasers, |it| self.match_at_once(it))
+    }
+
+    /// The answers to some teasers, with one look-up and two reads.
+    fn match_at_once(
         &self,
         teasers: &[(&TeaserRequest, &Tokens)],
     ) -> Result<Vec<TeaserAnswer>, EngineError> {

@@ -1,0 +1,29 @@
+//! Batches on all processors. A batch of one part stays on its thread: handing
+//! it over would cost more than it saves.
+
+use rayon::prelude::*;
+
+use crate::engine::error::EngineError;
+
+/// Items of a batch that are worked on together.
+const PART: usize = 16;
+
+/// Does the work for each item; results in the order of the items.
+pub(super) fn each<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Send + Sync) -> Vec<R> {
+    if items.len() <= PART {
+        return items.into_iter().map(work).collect();
+    }
+    items.into_par_iter().map(work).collect()
+}
+
+/// Does the work for each part of the items; results in the order of the items.
+pub(super) fn parts<T: Sync, R: Send>(
+    items: &[T],
+    work: impl Fn(&[T]) -> Result<Vec<R>, EngineError> + Send + Sync,
+) -> Result<Vec<R>, EngineError> {
+    if items.len() <= PART {
+        return work(items);
+    }
+    let done: Result<Vec<Vec<R>>, EngineError> = items.par_chunks(PART).map(work).collect();
+    Ok(done?.into_iter().flatten().collect())
+}

@@ -120,7 +120,12 @@ pub(crate) fn main() -> ExitCode {
         Color::Never => anstream::ColorChoice::Never,
     }
     .write_global();
-    let result = runtime().and_then(|it| it.block_on(run(cli)));
+    let result = runtime().and_then(|runtime| {
+        let result = runtime.block_on(run(cli));
+        // A thread that still reads standard input is not waited for.
+        runtime.shutdown_background();
+        result
+    });
     match result {
         Ok(Found::Yes) => ExitCode::SUCCESS,
         Ok(Found::No) => ExitCode::from(EXIT_NOT_FOUND),

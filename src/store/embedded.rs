@@ -51,7 +51,13 @@ impl EmbeddedStore {
         let unusable = |problem: String| StoreError::Folder { folder: name.clone(), problem };
         fs::create_dir_all(folder).map_err(|it| unusable(it.to_string()))?;
         let path = folder.join(FILE_NAME);
-        let opened = Database::builder().set_cache_size(cache_bytes).create(&path);
+        let opened = Database::builder()
+            .set_cache_size(cache_bytes)
+            .set_repair_callback(|repair| {
+                let percent = (100.0 * repair.progress()).round();
+                tracing::info!(percent, "the store was not closed in good order, checking it");
+            })
+            .create(&path);
         if matches!(opened, Err(redb::DatabaseError::DatabaseAlreadyOpen)) {
             return Err(StoreError::InUse { folder: name });
         }

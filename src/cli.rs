@@ -18,7 +18,7 @@ mod serve;
 mod sign;
 mod stats;
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -173,6 +173,15 @@ impl Common {
 /// Writes a line to standard output.
 fn say(line: &str) -> anyhow::Result<()> {
     writeln!(anstream::stdout(), "{line}")?;
+    Ok(())
+}
+
+/// Writes a text to standard output: as it is to a file or a pipe, and without
+/// what could move the cursor to a terminal.
+fn say_text(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout();
+    let shown = if out.is_terminal() { render::harmless(text) } else { text.to_owned() };
+    writeln!(out, "{shown}")?;
     Ok(())
 }
 

@@ -15,6 +15,10 @@ use crate::api::v1::doublon_service_client::DoublonServiceClient;
 pub const SERVER_DEFAULT: &str = "http://127.0.0.1:50051";
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// While calls are under way, the server is asked this often whether it lives,
+/// and given this long to answer.
+const PING_INTERVAL: Duration = Duration::from_secs(10);
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// Bytes of an answer, at most: that of a page with many matches is long.
 const ANSWER_BYTES_MAX: usize = 256 << 20;
 
@@ -30,6 +34,12 @@ pub enum ClientError {
     /// The address is not one.
     #[error("{server:?} is not a server's address: give one like {SERVER_DEFAULT}")]
     Address {
+        /// What was given.
+        server: String,
+    },
+    /// The address asks for another transport.
+    #[error("{server:?} cannot be spoken to: the transport is plain HTTP/2, give http://")]
+    Scheme {
         /// What was given.
         server: String,
     },
@@ -105,11 +115,17 @@ impl Client {
             .map_err(|_| address())?
             .connect_timeout(CONNECT_TIMEOUT)
             .tcp_nodelay(true)
+            // A server that stands still answers no ping.
+            .http2_keep_alive_interval(PING_INTERVAL)
+            .keep_alive_timeout(PING_TIMEOUT)
             // A bulk stream is bound by the window of an unread stream.
             .initial_stream_window_size(4 << 20)
             .initial_connection_window_size(8 << 20);
         if endpoint.uri().host().is_none() {
             return Err(address());
+        }
+        if endpoint.uri().scheme_str() != Some("http") {
+            return Err(ClientError::Scheme { server: server.to_owned() });
         }
         let channel = endpoint.connect().await.map_err(|error| ClientError::Unreachable {
             server: server.to_owned(),

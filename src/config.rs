@@ -107,7 +107,9 @@ impl Typed {
         let table: toml::Table = match text.parse() {
             Ok(table) => table,
             Err(error) => {
-                let mistake = format!("{name} is not TOML: {}", error.message());
+                let at = error.span().map_or(0, |it| it.start);
+                let line = text.get(..at).unwrap_or_default().lines().count().max(1);
+                let mistake = format!("{name} is not TOML: line {line}: {}", error.message());
                 return Self { entries: Vec::new(), mistakes: vec![mistake] };
             }
         };
@@ -142,18 +144,17 @@ pub fn resolve(sources: &[Typed]) -> Result<Resolved, ConfigError> {
     });
     let data_dir = resolver
         .value(DATA_DIR, "a folder", |it| (!it.trim().is_empty()).then(|| PathBuf::from(it)));
-    let in_memory = resolver.value(IN_MEMORY, "true or false", |it| it.parse::<bool>().ok());
+    let in_memory = resolver.in_memory();
     let cache = resolver.value(CACHE_MIB, "1 to 1048576", |it| number(it, 1, 1 << 20));
     let drain = resolver.value(DRAIN_SECONDS, "0 to 3600", |it| number(it, 0, 3600));
     let log = resolver.value(LOG, "a level (error, warn, info, debug, trace) or a filter", |it| {
-        tracing_subscriber::EnvFilter::try_new(it).is_ok().then(|| it.to_owned())
+        is_log_filter(it).then(|| it.to_owned())
     });
     let log_format = resolver.value(LOG_FORMAT, "text or json", |it| match it {
         "text" => Some(LogFormat::Text),
         "json" => Some(LogFormat::Json),
         _ => None,
     });
-    resolver.reject_conflict();
     match (listen, data_dir, in_memory, cache, drain, log, log_format) {
         (
             Some(listen),
@@ -194,19 +195,24 @@ impl Resolver<'_> {
         }
     }
 
-    /// A folder and no folder, asked for in one place.
-    fn reject_conflict(&mut self) {
+    /// Whether the articles are kept in memory: the first source that says where
+    /// they are kept decides, by either key.
+    fn in_memory(&mut self) -> Option<bool> {
+        let in_memory = self.value(IN_MEMORY, "true or false", |it| it.parse::<bool>().ok())?;
         for source in self.sources {
-            let has = |key: Key, value: Option<&str>| {
-                let mut entries = source.entries.iter();
-                entries
-                    .any(|it| it.key == key.name && value.is_none_or(|wanted| it.value == wanted))
-            };
-            if has(DATA_DIR, None) && has(IN_MEMORY, Some("true")) {
-                let mistake = "data_dir and in_memory exclude each other: give one of them";
-                self.mistakes.push(mistake.to_owned());
+            let has = |key: Key| source.entries.iter().any(|it| it.key == key.name);
+            match (has(DATA_DIR), has(IN_MEMORY)) {
+                (true, true) if in_memory => {
+                    let mistake = "data_dir and in_memory exclude each other: give one of them";
+                    self.mistakes.push(mistake.to_owned());
+                    return None;
+                }
+                (true, _) => return Some(false),
+                (false, true) => return Some(in_memory),
+                (false, false) => {}
             }
         }
+        Some(in_memory)
     }
 
     fn value<T>(
@@ -224,6 +230,14 @@ impl Resolver<'_> {
         }
         parsed
     }
+}
+
+/// Whether a log filter says something: `EnvFilter` takes any single word as the
+/// name of a target, also a level that is misspelt.
+fn is_log_filter(text: &str) -> bool {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let means = |part: &str| part.contains('=') || LEVELS.contains(&part.trim());
+    text.split(',').all(means) && tracing_subscriber::EnvFilter::try_new(text).is_ok()
 }
 
 fn number(text: &str, min: usize, max: usize) -> Option<usize> {
@@ -262,6 +276,13 @@ mod tests {
         let flags = Typed::from_flags([("--in-memory", Some("true".to_owned()))]);
         let resolved = resolve(&[flags, env(&[("DOUBLON_DATA_DIR", "/x")])]).unwrap();
         assert_eq!(resolved.settings.data_dir, None);
+        let file = Typed::from_toml("f", "in_memory = true");
+        let env_folder = env(&[("DOUBLON_DATA_DIR", "/x")]);
+        let folder = Some(PathBuf::from("/x"));
+        assert_eq!(resolve(&[env_folder, file.clone()]).unwrap().settings.data_dir, folder);
+        let flags = Typed::from_flags([("--data-dir", Some("/x".to_owned()))]);
+        let env_memory = env(&[("DOUBLON_IN_MEMORY", "true")]);
+        assert_eq!(resolve(&[flags, env_memory, file]).unwrap().settings.data_dir, folder);
         let both = Typed::from_toml("f", "data_dir = \"x\"\nin_memory = true");
         assert!(resolve(&[both]).unwrap_err().to_string().contains("exclude each other"));
     }
@@ -282,7 +303,9 @@ mod tests {
             assert!(all.contains(part), "{part} not in {all}");
         }
         assert_eq!(mistakes.len(), 5);
-        let broken = Typed::from_toml("f.toml", "listen = ");
-        assert!(resolve(&[broken]).unwrap_err().to_string().contains("f.toml is not TOML"));
+        let broken = Typed::from_toml("f.toml", "log = \"info\"\nlisten = ");
+        assert!(resolve(&[broken]).unwrap_err().to_string().contains("f.toml is not TOML: line 2"));
+        let loud = Typed::from_toml("f.toml", "log = \"loud\"");
+        assert!(resolve(&[loud]).unwrap_err().to_string().contains("it must be a level"));
     }
 }

@@ -12,8 +12,9 @@ use std::ops::Range;
 use crate::index::keys::Keys;
 use crate::store::ArticleNumber;
 
-/// Candidates that one question gets, at most.
-pub const CANDIDATES_MAX: usize = 64;
+/// Candidates that one question gets, at most: more than answers may be asked
+/// for.
+pub const CANDIDATES_MAX: usize = 128;
 
 /// What filters look at, as hashes and numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,7 +6,7 @@ mod handlers;
 mod run;
 mod stream;
 
-pub use crate::service::run::{ServeError, run};
+pub use crate::service::run::{LISTENING_TARGET, ServeError, run};
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -117,6 +117,6 @@ pub enum StoreError {
     #[error("all {} article numbers are used up: move the articles to a new data folder", ArticleNumber::MAX.0)]
     NumbersUsedUp,
     /// The database failed.
-    #[error("the store failed: {0}")]
+    #[error("the store failed ({0}): if this goes on, see to the disk, then restart the service")]
     Database(#[from] Box<redb::Error>),
 }

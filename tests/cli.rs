@@ -235,9 +235,12 @@ fn lines_of_articles_go_in_whatever_stands_between_them() {
     let summary = "3 created, 1 unchanged, 0 replaced, 0 skipped, 4 failed";
     assert!(stdout(&output).contains(summary), "{}", stdout(&output));
     let errors = stderr(&output);
-    for line in
-        ["line 3: not an article", "line 5: article.text is missing", "line 6: ", "line 8: "]
-    {
+    for line in [
+        "line 3: not an article as a JSON object",
+        "line 5: article.text is missing",
+        "line 6: ",
+        "line 8: ",
+    ] {
         assert!(errors.contains(line), "{line} not in {errors}");
     }
     let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());

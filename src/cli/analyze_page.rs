@@ -6,7 +6,7 @@ use doublon::api::v1;
 use super::filter::FilterArgs;
 use super::input::{self, STDIN};
 use super::render::{DIM, duplicate, harmless, paint, plain, teaser_match, verdict};
-use super::{Common, Found, json, say};
+use super::{Common, Found, json, say, say_text};
 
 /// Split the text of a page into the article and what stands around it
 ///
@@ -59,7 +59,7 @@ fn print_body(answer: &v1::AnalyzePageResponse) -> anyhow::Result<Found> {
     let body = answer.segments.iter().filter(|it| it.kind() == v1::SegmentKind::Body);
     let mut found = Found::No;
     for segment in body {
-        say(&segment.text)?;
+        say_text(&segment.text)?;
         found = Found::Yes;
     }
     Ok(found)

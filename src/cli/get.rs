@@ -1,7 +1,7 @@
 //! `doublon get`.
 
-use super::render::{DIM, NAME, harmless, one_line, paint};
-use super::{Common, Found, json, say};
+use super::render::{DIM, NAME, one_line, paint};
+use super::{Common, Found, json, say, say_text};
 
 /// Print a stored article
 #[derive(Debug, clap::Args)]
@@ -43,6 +43,7 @@ pub(super) async fn run(args: Args, common: &Common) -> anyhow::Result<Found> {
             ))?;
         }
     }
-    say(&format!("\n{}", harmless(&article.text)))?;
+    say("")?;
+    say_text(&article.text)?;
     Ok(Found::Yes)
 }

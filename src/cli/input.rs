@@ -11,8 +11,8 @@ use ruzstd::decoding::StreamingDecoder;
 
 /// Bytes of a line, at most: what a message may have.
 const LINE_BYTES_MAX: usize = doublon::service::MESSAGE_BYTES_MAX;
-/// Bytes of a text that is read as a whole: one past what the server takes, so
-/// that the server names its limit.
+/// Bytes of a text that is read as a whole: more than the server takes, so that
+/// the server names its limit.
 const TEXT_BYTES_READ_MAX: usize = 4 * doublon::engine::article::TEXT_BYTES_MAX;
 
 /// The name of standard input.
@@ -96,38 +96,92 @@ fn open(name: &str) -> anyhow::Result<Box<dyn BufRead + Send>> {
     let start = plain.fill_buf().with_context(|| format!("{name} cannot be read"))?;
     Ok(match start {
         [0x1f, 0x8b, ..] => Box::new(BufReader::new(MultiGzDecoder::new(plain))),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
-            Box::new(BufReader::with_capacity(1 << 16, Zstd { frame: None, next: Some(plain) }))
+        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => {
+            Box::new(BufReader::with_capacity(1 << 16, Zstd::new(plain)))
         }
         _ => plain,
     })
 }
 
-type Frame = StreamingDecoder<Box<dyn BufRead + Send>, ruzstd::decoding::FrameDecoder>;
+type Frame = StreamingDecoder<Source, ruzstd::decoding::FrameDecoder>;
 
-/// All zstd frames of a file, one after the other.
+/// All zstd frames of a file, one after the other; skippable frames, which
+/// parallel and seekable compressors write, are skipped.
 struct Zstd {
     frame: Option<Box<Frame>>,
-    next: Option<Box<dyn BufRead + Send>>,
+    next: Option<Source>,
+}
+
+/// A file, with the bytes that were looked at and put back.
+struct Source {
+    back: Vec<u8>,
+    file: Box<dyn BufRead + Send>,
+}
+
+impl Zstd {
+    fn new(file: Box<dyn BufRead + Send>) -> Self {
+        Self { frame: None, next: Some(Source { back: Vec::new(), file }) }
+    }
+}
+
+impl Read for Source {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if self.back.is_empty() {
+            return self.file.read(out);
+        }
+        let read = self.back.as_slice().read(out)?;
+        self.back.drain(..read);
+        Ok(read)
+    }
+}
+
+impl Source {
+    /// Stands before the next frame that has content; `false` at the end.
+    fn find_frame(&mut self) -> io::Result<bool> {
+        loop {
+            let mut magic = Vec::new();
+            self.by_ref().take(4).read_to_end(&mut magic)?;
+            match magic.as_slice() {
+                [] => return Ok(false),
+                [0x50..=0x5f, 0x2a, 0x4d, 0x18] => {
+                    let mut length = [0; 4];
+                    self.read_exact(&mut length)?;
+                    let length = u64::from(u32::from_le_bytes(length));
+                    io::copy(&mut self.by_ref().take(length), &mut io::sink())?;
+                }
+                [0x28, 0xb5, 0x2f, 0xfd] => {
+                    self.back = magic;
+                    return Ok(true);
+                }
+                _ => return Err(damaged("what stands behind a zstd frame is none")),
+            }
+        }
+    }
 }
 
 impl Read for Zstd {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         loop {
             if let Some(frame) = &mut self.frame {
-                let read = frame.read(out)?;
+                let read =
+                    frame.read(out).map_err(|_| damaged("a zstd frame is cut or damaged"))?;
                 if read > 0 || out.is_empty() {
                     return Ok(read);
                 }
                 self.next = self.frame.take().map(|it| it.into_inner());
             }
-            let Some(mut reader) = self.next.take() else { return Ok(0) };
-            if reader.fill_buf()?.is_empty() {
+            let Some(mut source) = self.next.take() else { return Ok(0) };
+            if !source.find_frame()? {
                 return Ok(0);
             }
-            let frame = StreamingDecoder::new(reader)
-                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
+            let frame = StreamingDecoder::new(source).map_err(|_| {
+                damaged("the header of a zstd frame is damaged, or its window is over 128 MiB")
+            })?;
             self.frame = Some(Box::new(frame));
         }
     }
+}
+
+fn damaged(problem: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, problem.to_owned())
 }

@@ -8,6 +8,7 @@ use doublon::api::DESCRIPTORS;
 use doublon::client::ClientError;
 use prost::{Message, Name};
 use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
+use serde::de::DeserializeOwned;
 
 /// A message on one line.
 pub(super) fn line<M: Message + Name>(message: &M) -> anyhow::Result<String> {
@@ -23,11 +24,26 @@ pub(super) fn line<M: Message + Name>(message: &M) -> anyhow::Result<String> {
     Ok(String::from_utf8(out.into_inner())?)
 }
 
+/// Reads a line that has one object; serde would take an array for one as well.
+pub(super) fn read_object<T: DeserializeOwned>(what: &str, line: &str) -> Result<T, String> {
+    let article = if what.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+    let problem = |it: &str| format!("not {article} {what} as a JSON object: {it}");
+    if !line.trim_start().starts_with('{') {
+        return Err(problem("it does not begin with {"));
+    }
+    serde_json::from_str(line).map_err(|error| {
+        // The line's own number is known; within it there is only a column.
+        problem(&error.to_string().replace(" at line 1 column ", " at column "))
+    })
+}
+
 /// An item that failed, on one line.
 pub(super) fn error_line(origin: &str, error: &ClientError) -> String {
     let (code, reason) = match error {
         ClientError::Refused { code, reason, .. } => (i32::from(*code), reason.as_str()),
-        ClientError::Address { .. } | ClientError::Unreachable { .. } => (14, ""),
+        ClientError::Address { .. }
+        | ClientError::Scheme { .. }
+        | ClientError::Unreachable { .. } => (14, ""),
     };
     let error = serde_json::json!({
         "code": code, "reason": reason, "message": error.to_string(), "origin": origin,

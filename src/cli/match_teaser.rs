@@ -34,6 +34,7 @@ pub(super) struct Args {
 
 /// A line of teasers; other fields are not looked at.
 #[derive(Debug, Deserialize)]
+#[serde(expecting = "a JSON object with the field text or teaser")]
 struct TeaserLine {
     #[serde(alias = "teaser")]
     text: String,
@@ -72,8 +73,7 @@ async fn run_many(
     let template = args.request(String::new());
     let items = input::lines(file)?.map(move |(number, line)| {
         let read = line.and_then(|line| {
-            let read: Result<TeaserLine, _> = serde_json::from_str(&line);
-            let TeaserLine { text } = read.map_err(|error| format!("not a teaser: {error}"))?;
+            let TeaserLine { text } = json::read_object("teaser", &line)?;
             let request = v1::MatchTeaserRequest { text, ..template.clone() };
             Ok(v1::MatchTeasersRequest { r#match: Some(request) })
         });

@@ -64,7 +64,8 @@ pub(super) async fn run(args: Args, common: &Common) -> anyhow::Result<Found> {
     }
     let mut client = common.connect().await?;
     let progress = progress();
-    let mut tally = Tally { per_article: !args.jsonl, ..Tally::default() };
+    let is_single = !args.jsonl && args.files.len() == 1;
+    let mut tally = Tally { per_article: !args.jsonl, is_single, ..Tally::default() };
     let items = items(args);
     let sent = bulk::run(
         items,
@@ -77,14 +78,22 @@ pub(super) async fn run(args: Args, common: &Common) -> anyhow::Result<Found> {
                 Some(Outcome::Error(it)) => Err(ClientError::from(&it)),
                 None => Ok(v1::PutArticleResponse::default()),
             });
-            progress.suspend(|| tally.count(origin, answer, common))
+            match progress.suspend(|| tally.count(origin, answer, common)) {
+                // Nobody reads on, but the articles are to be stored all the same.
+                Err(error) if super::is_closed_pipe(&error) => tally.is_mute = true,
+                other => other?,
+            }
+            Ok(())
         },
     )
     .await;
     progress.finish_and_clear();
     tally.report(common)?;
     sent?;
-    anyhow::ensure!(tally.failed == 0, "{} failed, the others are stored", tally.failed);
+    if let Some(problem) = tally.single_problem {
+        bail!(problem);
+    }
+    anyhow::ensure!(tally.failed == 0, "{} failed, {} are stored", tally.failed, tally.stored());
     Ok(Found::Yes)
 }
 
@@ -173,6 +182,11 @@ fn article_of(file: &str, args: &Args) -> anyhow::Result<v1::Article> {
 struct Tally {
     /// Whether each article gets a line of its own.
     per_article: bool,
+    /// Whether there is one article only: its problem is the command's.
+    is_single: bool,
+    single_problem: Option<String>,
+    /// Whether standard output is closed.
+    is_mute: bool,
     created: u64,
     unchanged: u64,
     replaced: u64,
@@ -192,7 +206,17 @@ impl Tally {
             Ok(answer) => answer,
             Err(error) => {
                 self.failed += 1;
-                super::complain(&format!("{origin}: {error}"));
+                let problem = error.to_string();
+                let named = if problem.starts_with(origin) {
+                    problem
+                } else {
+                    format!("{origin}: {problem}")
+                };
+                if self.is_single {
+                    self.single_problem = Some(named);
+                } else {
+                    super::complain(&named);
+                }
                 return if common.is_json() {
                     say(&json::error_line(origin, &error))
                 } else {
@@ -207,6 +231,9 @@ impl Tally {
             v1::PutOutcome::Skipped => self.skipped += 1,
         }
         self.with_duplicates += u64::from(!answer.duplicates.is_empty());
+        if self.is_mute {
+            return Ok(());
+        }
         if common.is_json() {
             return say(&json::line(&answer)?);
         }
@@ -224,6 +251,10 @@ impl Tally {
         Ok(())
     }
 
+    fn stored(&self) -> u64 {
+        self.created + self.unchanged + self.replaced
+    }
+
     /// The summary: with JSON on standard error, so that standard output has one
     /// object an article.
     fn report(&self, common: &Common) -> anyhow::Result<()> {
@@ -235,7 +266,7 @@ impl Tally {
         let summary = format!(
             "{created} created, {unchanged} unchanged, {replaced} replaced, {skipped} skipped, {failed} failed"
         );
-        if common.is_json() {
+        if common.is_json() || self.is_mute {
             super::complain(&summary);
             return Ok(());
         }

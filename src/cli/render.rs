@@ -32,10 +32,11 @@ pub(super) fn plain(name: &str, prefix: &str) -> String {
     name.strip_prefix(prefix).unwrap_or(name).to_lowercase().replace('_', " ")
 }
 
-/// Control characters other than the line break, which could move the cursor of
-/// a terminal, are shown as what they are not.
+/// Control characters but the line break and the tab, which could move the cursor
+/// of a terminal, are shown as what they are not.
 pub(super) fn harmless(text: &str) -> String {
-    let shown = |it: char| if it.is_control() && it != '\n' { '\u{FFFD}' } else { it };
+    let shown =
+        |it: char| if it.is_control() && !matches!(it, '\n' | '\t') { '\u{FFFD}' } else { it };
     text.chars().map(shown).collect()
 }
 

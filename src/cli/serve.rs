@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 
 use anyhow::{Context as _, bail};
 use doublon::config::{self, ConfigError, LogFormat, Resolved, Typed};
-use doublon::service;
+use doublon::service::{self, LISTENING_TARGET};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -49,9 +49,9 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args) -> anyhow::Result<Found> {
     let resolved = resolve(args)?;
     start_log(&resolved);
-    let listener = TcpListener::bind(&resolved.listen)
-        .await
-        .with_context(|| format!("{} cannot be listened on", resolved.listen))?;
+    let listener = TcpListener::bind(&resolved.listen).await.with_context(|| {
+        format!("{} cannot be listened on: give another address with --listen", resolved.listen)
+    })?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let shutdown = async move {
@@ -88,7 +88,10 @@ fn resolve(args: Args) -> anyhow::Result<Resolved> {
 }
 
 fn start_log(resolved: &Resolved) {
-    let filter = tracing_subscriber::EnvFilter::new(&resolved.log);
+    let mut filter = tracing_subscriber::EnvFilter::new(&resolved.log);
+    if let Ok(always) = format!("{LISTENING_TARGET}=info").parse() {
+        filter = filter.add_directive(always);
+    }
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match resolved.log_format {
         LogFormat::Json => log.json().init(),

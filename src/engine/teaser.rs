@@ -26,8 +26,12 @@ use crate::text::truncation;
 pub const TEASER_TOKENS_MAX: usize = 1024;
 /// Matches of one teaser, by default.
 pub const MATCHES_DEFAULT: usize = 5;
-/// Candidates that are aligned, at most: those with most evidence.
+/// Candidates that are aligned, at most, unless more matches are asked for: those
+/// with most evidence.
 const ALIGNED_MAX: usize = 16;
+/// Tokens of candidates times blocks of the teaser that are aligned, at most, or
+/// the first candidate: about 2 ms, however long the stored texts are.
+const ALIGNED_STEPS_MAX: usize = 1 << 19;
 
 /// A teaser whose article is asked for.
 #[derive(Debug, Clone)]
@@ -73,7 +77,7 @@ pub struct TeaserMatch {
 }
 
 /// A field of an article that a teaser can stand in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Field {
     /// The title.
     Title,
@@ -154,11 +158,11 @@ impl Core {
             .map(|((request, _), shingles)| TeaserQuery { shingles, filter: &request.filter })
             .collect();
         let mut proposals = self.index.teasers(&queries)?;
-        for (proposal, (_, tokens)) in proposals.iter_mut().zip(teasers) {
+        for (proposal, (request, tokens)) in proposals.iter_mut().zip(teasers) {
             if !is_answerable(tokens, proposal) {
                 proposal.candidates.clear();
             }
-            proposal.candidates.truncate(ALIGNED_MAX);
+            proposal.candidates.truncate(ALIGNED_MAX.max(request.max_results));
         }
         let features = self.features(proposals.iter().flat_map(|it| it.candidates.clone()))?;
         let aligned: Vec<Vec<Aligned>> = teasers
@@ -166,10 +170,11 @@ impl Core {
             .zip(&proposals)
             .map(|((request, tokens), it)| align(tokens, it, &features, request.max_results))
             .collect();
-        let articles = self.articles(aligned.iter().flatten().map(|it| it.number))?;
+        let mut articles =
+            Articles::new(self.articles(aligned.iter().flatten().map(|it| it.number))?);
         let parts = teasers.iter().zip(&proposals).zip(aligned);
         Ok(parts
-            .map(|(((_, tokens), proposal), aligned)| answer(tokens, proposal, &aligned, &articles))
+            .map(|(((_, tokens), proposal), found)| answer(tokens, proposal, &found, &mut articles))
             .collect())
     }
 }
@@ -191,12 +196,17 @@ fn align(
 ) -> Vec<Aligned> {
     let rarity = Rarity::new(proposal.article_count);
     let pattern = Pattern::new(&tokens.hashes);
+    let mut steps_left = ALIGNED_STEPS_MAX;
     let mut passed: Vec<Aligned> = proposal
         .candidates
         .iter()
         .filter_map(|number| {
             let fields = &features.get(number)?.fields;
-            let whole = [&fields.title[..], &fields.description, &fields.text].concat();
+            if steps_left == 0 {
+                return None;
+            }
+            steps_left = steps_left.saturating_sub(fields.len() * pattern.blocks());
+            let whole = fields.whole();
             let place = pattern.best_place(&whole);
             let similarity = 1.0 - place.distance as f64 / tokens.len() as f64;
             if similarity < POSSIBLE_SIMILARITY_MIN {
@@ -246,10 +256,10 @@ fn answer(
     tokens: &Tokens,
     proposal: &TeaserProposal,
     aligned: &[Aligned],
-    articles: &HashMap<ArticleNumber, StoredArticle>,
+    articles: &mut Articles,
 ) -> TeaserAnswer {
     let matches: Vec<TeaserMatch> =
-        aligned.iter().filter_map(|it| located(tokens, it, articles.get(&it.number)?)).collect();
+        aligned.iter().filter_map(|it| located(tokens, it, articles)).collect();
     let none = if is_answerable(tokens, proposal) {
         Verdict::NoMatch
     } else {
@@ -262,21 +272,42 @@ fn answer(
     }
 }
 
-fn located(tokens: &Tokens, aligned: &Aligned, stored: &StoredArticle) -> Option<TeaserMatch> {
-    let article = &stored.article;
-    let text = match aligned.field {
-        Field::Title => &article.title,
-        Field::Description => &article.description,
-        Field::Body => &article.text,
-    };
+fn located(tokens: &Tokens, aligned: &Aligned, articles: &mut Articles) -> Option<TeaserMatch> {
+    let (id, article_span) = articles.locate(aligned)?;
     Some(TeaserMatch {
-        id: article.id.clone(),
+        id,
         verdict: aligned.verdict,
         kind: verdict::kind(aligned.similarity),
         field: aligned.field,
         similarity: aligned.similarity,
         evidence_bits: aligned.bits,
         teaser_span: tokens.span(aligned.teaser.clone())?,
-        article_span: Tokens::of(text).span(aligned.article.clone())?,
+        article_span,
     })
+}
+
+/// The matched articles of a batch. A field is read once for all teasers that
+/// stand in it.
+struct Articles {
+    stored: HashMap<ArticleNumber, StoredArticle>,
+    read: HashMap<(ArticleNumber, Field), Tokens>,
+}
+
+impl Articles {
+    fn new(stored: HashMap<ArticleNumber, StoredArticle>) -> Self {
+        Self { stored, read: HashMap::default() }
+    }
+
+    /// The id of an article, and the bytes of its field that were matched.
+    fn locate(&mut self, aligned: &Aligned) -> Option<(ArticleId, ByteSpan)> {
+        let article = &self.stored.get(&aligned.number)?.article;
+        let text = match aligned.field {
+            Field::Title => &article.title,
+            Field::Description => &article.description,
+            Field::Body => &article.text,
+        };
+        let key = (aligned.number, aligned.field);
+        let tokens = self.read.entry(key).or_insert_with(|| Tokens::of(text));
+        Some((article.id.clone(), tokens.span(aligned.article.clone())?))
+    }
 }

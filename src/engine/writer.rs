@@ -264,6 +264,7 @@ impl Committer {
         }
         self.core.index.insert(inserted)?;
         if let Err(error) = self.core.store.commit(writes) {
+            tracing::error!(%error, writes = writes.len(), "a commit failed, nothing of it is stored");
             self.core.index.remove(inserted)?;
             return Err(error.into());
         }

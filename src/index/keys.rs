@@ -41,6 +41,23 @@ pub struct FieldTokens {
     pub text: Vec<TokenHash>,
 }
 
+impl FieldTokens {
+    /// Number of tokens of all fields.
+    pub fn len(&self) -> usize {
+        self.title.len() + self.description.len() + self.text.len()
+    }
+
+    /// Whether no field has a token.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All fields in a row: title, description, text.
+    pub fn whole(&self) -> Vec<TokenHash> {
+        [&self.title[..], &self.description, &self.text].concat()
+    }
+}
+
 impl Keys {
     /// Of an article that is stored.
     #[expect(clippy::large_types_passed_by_value, reason = "it is kept")]

@@ -20,7 +20,7 @@ use crate::sketch::simhash::{DISTANCE_BITS_MAX, SimHash};
 use crate::store::ArticleNumber;
 
 /// Postings of one popular key that a question follows, at most: the oldest
-/// articles that have it.
+/// articles that have it and pass the filter.
 const FOLLOWED_MAX: usize = 256;
 /// Popular keys are followed only while a question has fewer candidates.
 const CANDIDATES_ENOUGH: usize = 16;
@@ -251,12 +251,13 @@ impl<'a> Votes<'a> {
     fn follow(&mut self, list: &List<'_>, weight: u32, accept: impl Fn(&Column) -> bool) {
         list.each(self.filter.numbers.start, FOLLOWED_MAX, |number| {
             let column = self.columns.get(number as usize).unwrap_or(&NO_COLUMN);
-            if self.filter.passes(number, &column.facets)
+            let passes = self.filter.passes(number, &column.facets)
                 && accept(column)
-                && (self.found.len() < WEIGHED_MAX || self.found.contains_key(&number))
-            {
+                && (self.found.len() < WEIGHED_MAX || self.found.contains_key(&number));
+            if passes {
                 *self.found.entry(number).or_default() += weight;
             }
+            passes
         });
     }
 

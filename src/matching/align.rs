@@ -45,6 +45,11 @@ impl<'a> Pattern<'a> {
         Self { tokens, masks, absent }
     }
 
+    /// Blocks of 64 tokens that the pattern has: steps a token of the text.
+    pub fn blocks(&self) -> usize {
+        self.absent.len()
+    }
+
     /// The place with the smallest distance, the first of them where several
     /// have it. Time: the length of the text times the blocks of the pattern.
     pub fn best_place(&self, text: &[TokenHash]) -> Place {

@@ -4,9 +4,11 @@
 
 use std::sync::{Arc, OnceLock};
 use std::thread;
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::task;
+use tokio::time::sleep;
 
 use crate::api::status::ApiError;
 use crate::engine::Engine;
@@ -51,6 +53,16 @@ impl Admission {
     /// Lets calls in.
     pub(super) fn open(&self, engine: Engine) {
         drop(self.0.engine.set(Arc::new(engine)));
+    }
+
+    /// Returns once no call has been under way for this long.
+    pub(super) async fn idle_for(&self, time: Duration) {
+        const LOOKS: u32 = 10;
+        let mut idle = 0;
+        while idle < LOOKS {
+            sleep(time / LOOKS).await;
+            idle = if self.0.calls.available_permits() == CALLS_MAX { idle + 1 } else { 0 };
+        }
     }
 
     /// Runs work on the engine, on a thread that may block.

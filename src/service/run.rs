@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::{self, JoinHandle};
-use tokio::time::timeout;
+use tokio::time::sleep;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
@@ -33,8 +33,20 @@ const SERVICE_NAME: &str = "doublon.v1.DoublonService";
 /// A client that answers no ping within [`KEEPALIVE_TIMEOUT`] has gone.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(60);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Bytes that all streams of a connection may have under way to the server. h2
+/// ends a connection with many small unread messages by a budget that it takes
+/// from this window; a stream of short teasers must stay within it.
+const CONNECTION_WINDOW_BYTES: u32 = 64 << 20;
+/// Bytes that one stream may have under way to the server.
+const STREAM_WINDOW_BYTES: u32 = 1 << 20;
+/// Once stopped, a service without calls for this long waits for no peer that
+/// keeps a connection or a health watch open.
+const IDLE_BEFORE_EXIT: Duration = Duration::from_millis(500);
 /// Between two lines of the progress of a rebuild.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(2);
+
+/// The log target of the line that says where the service listens.
+pub const LISTENING_TARGET: &str = "doublon::listening";
 
 /// Why the service did not start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -85,7 +97,7 @@ pub async fn run(
     set_health(&health, ServingStatus::NotServing).await;
     tracing::info!("stopping: no new calls, waiting for those under way");
     stop.send(()).ok();
-    drain(server, settings.drain_timeout).await
+    drain(server, &admission, settings.drain_timeout).await
 }
 
 fn announce(address: SocketAddr, data_dir: Option<&std::path::Path>) {
@@ -94,7 +106,8 @@ fn announce(address: SocketAddr, data_dir: Option<&std::path::Path>) {
     } else {
         tracing::warn!("articles are in memory: they end with this process");
     }
-    tracing::info!("listening on {address}");
+    // Scripts wait for this line, whatever else is logged.
+    tracing::info!(target: LISTENING_TARGET, "listening on {address}");
 }
 
 async fn serve<H>(
@@ -129,6 +142,8 @@ where
     let reflection_v1alpha = reflection().build_v1alpha().map_err(unreadable)?;
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     Server::builder()
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .add_service(health_service)
@@ -166,16 +181,25 @@ async fn set_health(health: &HealthReporter, status: ServingStatus) {
     health.set_service_status(SERVICE_NAME, status).await;
 }
 
+/// Waits for the calls under way, not for peers that only keep a connection.
 async fn drain(
     mut server: JoinHandle<Result<(), ServeError>>,
+    admission: &Admission,
     drain_timeout: Duration,
 ) -> Result<(), ServeError> {
-    if let Ok(ended) = timeout(drain_timeout, &mut server).await {
-        ended??;
-        tracing::info!("stopped");
-    } else {
-        server.abort();
-        tracing::warn!(?drain_timeout, "stopped, with calls cut off that were still under way");
+    let ended = tokio::select! {
+        ended = &mut server => Some(ended),
+        () = admission.idle_for(IDLE_BEFORE_EXIT) => None,
+        () = sleep(drain_timeout) => {
+            tracing::warn!(?drain_timeout, "stopped, with calls cut off that were still under way");
+            server.abort();
+            return Ok(());
+        }
+    };
+    match ended {
+        Some(ended) => ended??,
+        None => server.abort(),
     }
+    tracing::info!("stopped");
     Ok(())
 }

@@ -26,7 +26,7 @@ pub fn blurb(text: &str) -> Blurb {
     let gap = gap_after(text, &tokens, text.len());
     if let Some(mark) = first_mark(gap) {
         truncated = true;
-        if mark == 0 && ends_in_word(text, &tokens) {
+        if mark == 0 && tokens.len() > 1 && ends_in_word(text, &tokens) {
             tokens.drop_last();
         }
     }
@@ -89,6 +89,7 @@ mod tests {
             ("Read more", "read more", false),
             ("un deux trois.", "un deux trois", false),
             ("今天天气很好...", "今 天 天 气 很 好", true),
+            ("un...", "un", true),
             ("...", "", true),
             ("", "", false),
         ] {

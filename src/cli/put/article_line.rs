@@ -4,12 +4,13 @@ use doublon::api::v1;
 use serde::Deserialize;
 
 use crate::cli::filter::time;
+use crate::cli::json;
 
 /// The fields that are understood: doublon's own names, and those of trafilatura
 /// (`source`, `source-hostname`, `excerpt`) and newspaper4k (`publish_date`,
 /// `meta_description`, `meta_lang`). Others are not looked at.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, expecting = "a JSON object with the fields of an article")]
 struct ArticleLine {
     #[serde(alias = "article_id")]
     id: Option<Id>,
@@ -47,8 +48,7 @@ enum Id {
 /// Reads a line. An article without an id gets its URL as one, or, without a
 /// URL, the hash of its text.
 pub(super) fn read(line: &str) -> Result<v1::Article, String> {
-    let line: ArticleLine =
-        serde_json::from_str(line).map_err(|error| format!("not an article in JSON: {error}"))?;
+    let line: ArticleLine = json::read_object("article", line)?;
     let source = line.source.and_then(|it| it.as_str().map(str::to_owned));
     let url = first([line.url, source.filter(|it| it.contains("://"))]);
     let text = line.text.unwrap_or_default();
@@ -125,7 +125,8 @@ mod tests {
 
     #[test]
     fn a_bad_line_says_what_is_wrong() {
-        assert!(read("{").unwrap_err().contains("not an article in JSON"));
+        assert!(read("{").unwrap_err().contains("not an article as a JSON object"));
+        assert!(read(r#"["a", "u"]"#).unwrap_err().contains("not an article as a JSON object"));
         assert!(read(r#"{"id":"a","text":3}"#).unwrap_err().contains("invalid type"));
         assert!(
             read(r#"{"id":"a","date":"yesterday"}"#)

@@ -121,6 +121,21 @@ async fn a_put_is_found_by_the_next_call_and_a_deletion_is_not() {
 }
 
 #[tokio::test]
+async fn as_many_results_come_as_are_asked_for() {
+    let mut server = Server::in_memory().await;
+    for at in 0..110 {
+        server.put(&format!("copy-{at}"), &format!("{TEXT} Copy {at}.")).await;
+    }
+    let text = TEXT.to_owned();
+    let teaser = v1::MatchTeaserRequest { text: text.clone(), filter: None, max_results: 100 };
+    assert_eq!(server.client.match_teaser(teaser).await.unwrap().matches.len(), 100);
+    let subject = Some(v1::find_duplicates_request::Subject::Text(text));
+    let find = v1::FindDuplicatesRequest { subject, filter: None, max_results: 100 };
+    assert_eq!(server.client.find_duplicates(find).await.unwrap().duplicates.len(), 100);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn duplicates_are_skipped_on_request_one_by_one_and_at_once() {
     let server = Server::in_memory().await;
     let puts = (0..60).map(|at| {

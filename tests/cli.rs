@@ -251,7 +251,9 @@ fn lines_of_articles_go_in_whatever_stands_between_them() {
         let level = ruzstd::encoding::CompressionLevel::Fastest;
         ruzstd::encoding::compress_to_vec(line.as_bytes(), level)
     };
-    let zst = file(&folder, "a.jsonl.zst", [frame("z1"), frame("z2")].concat());
+    let skipped = b"\x50\x2a\x4d\x18\x03\x00\x00\x00abc".to_vec();
+    let frames = [skipped.clone(), frame("z1"), skipped.clone(), frame("z2"), skipped].concat();
+    let zst = file(&folder, "a.jsonl.zst", frames);
     let output = serve.run(&["put", "--jsonl", &gz, &zst]);
     assert!(stdout(&output).contains("3 created, 1 unchanged"), "{}", stdout(&output));
 

@@ -365,6 +365,24 @@ mod tests {
     }
 
     #[test]
+    fn a_filter_finds_what_stands_behind_many_copies() {
+        let index = MemoryIndex::default();
+        let copies = 2000;
+        for number in 0..copies {
+            let mut copy = entry(number, &words(1));
+            copy.facets.site = number;
+            index.insert(&[copy]).unwrap();
+        }
+        let last = Filter { sites: vec![copies - 1], ..Filter::all() };
+        assert_eq!(near(&index, &words(1), &last), [copies - 1]);
+        let shingles = shingle::shingles(&words(1)[..30]);
+        let query = TeaserQuery { shingles: &shingles, filter: &last };
+        let proposal = index.teasers(&[query]).unwrap().remove(0);
+        assert_eq!(proposal.candidates, [ArticleNumber(copies - 1)]);
+        assert_eq!(near(&index, &words(1), &Filter::all()).len(), CANDIDATES_MAX);
+    }
+
+    #[test]
     fn removed_articles_leave_no_trace() {
         let index = MemoryIndex::default();
         let kept: Vec<Entry> = (0..20).map(|it| entry(it, &words(it))).collect();

@@ -5,8 +5,8 @@ use rayon::prelude::*;
 
 use crate::engine::error::EngineError;
 
-/// Items of a batch that are worked on together.
-const PART: usize = 16;
+/// Items of a batch that are worked on together, and share what they read.
+const PART: usize = 64;
 
 /// Does the work for each item; results in the order of the items.
 pub(super) fn each<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Send + Sync) -> Vec<R> {

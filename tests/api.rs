@@ -159,6 +159,25 @@ async fn duplicates_are_skipped_on_request_one_by_one_and_at_once() {
     server.stop().await;
 }
 
+/// A longer text that has all of the article ranks before its duplicate.
+#[tokio::test]
+async fn a_duplicate_is_skipped_though_another_relation_ranks_first() {
+    let mut server = Server::in_memory().await;
+    let filler = (0..90).map(|it| format!("w{it}")).collect::<Vec<_>>().join(" ");
+    server.put("longer", &format!("{TEXT} {filler}")).await;
+    server.put("edited", &TEXT.replace("Friday", "Sunday")).await;
+    let request = v1::PutArticleRequest {
+        on_duplicate: v1::OnDuplicate::Skip.into(),
+        max_duplicates: 1,
+        ..put_request("again", TEXT)
+    };
+    let answer = server.client.put_article(request).await.unwrap();
+    assert_eq!(answer.outcome(), v1::PutOutcome::Skipped);
+    assert_eq!(answer.duplicates[0].article_id, "edited");
+    assert_eq!(server.duplicates(TEXT).await[0].article_id, "longer");
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn a_bad_item_ends_no_stream_and_answers_keep_their_order() {
     let server = Server::in_memory().await;

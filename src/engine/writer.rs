@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use crate::engine::article::ArticleId;
 use crate::engine::core::Core;
 use crate::engine::error::EngineError;
-use crate::engine::find::{Duplicate, Question};
+use crate::engine::find::{Duplicate, Question, RESULTS_MAX};
 use crate::engine::prepare::Prepared;
 use crate::engine::put::{Placed, PutOutcome, skip_reasons};
 use crate::engine::record::{Features, StoredArticle};
@@ -236,9 +236,11 @@ impl Committer {
             subject: &put.prepared.subject,
             filter: &Filter::all(),
             without: own,
-            max_results: put.max_duplicates,
+            // Other relations may rank before the one that counts.
+            max_results: RESULTS_MAX,
         };
-        Ok(skip_reasons(self.core.find(&[question])?.into_iter().flatten().collect()))
+        let found = self.core.find(&[question])?.into_iter().flatten().collect();
+        Ok(skip_reasons(found, put.max_duplicates))
     }
 
     /// Commits, brings the index up to date, then answers.

@@ -178,6 +178,24 @@ async fn a_duplicate_is_skipped_though_another_relation_ranks_first() {
     server.stop().await;
 }
 
+/// What a stream replaces is no reason to leave out what comes behind it.
+#[tokio::test]
+async fn content_that_is_replaced_in_the_same_stream_hides_no_other() {
+    let mut server = Server::in_memory().await;
+    server.put("x", TEXT).await;
+    let other = "Nine otters were counted on the Brackwell canal this winter, more than ever.";
+    let items = [("x", other), ("y", TEXT)].map(|(id, text)| v1::PutArticlesRequest {
+        put: Some(v1::PutArticleRequest {
+            on_duplicate: v1::OnDuplicate::Skip.into(),
+            ..put_request(id, text)
+        }),
+    });
+    let answers = server.client.put_articles(tokio_stream::iter(items)).await.unwrap();
+    assert_eq!(answers.collect::<Vec<_>>().await.len(), 2);
+    assert_eq!(server.duplicates(TEXT).await[0].article_id, "y");
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn a_bad_item_ends_no_stream_and_answers_keep_their_order() {
     let server = Server::in_memory().await;

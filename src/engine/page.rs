@@ -14,6 +14,9 @@ use crate::text::page::{self, Block, SegmentKind};
 
 /// Lines of a page that are matched with the store, at most: the first ones.
 pub const MATCHED_LINES_MAX: usize = 2000;
+/// Matches and duplicates by which the split is decided, however few the answer
+/// gives.
+const DECIDED_BY: usize = 16;
 /// Lines of a page that match one article without being its teaser: from this
 /// many on, the page shares text with that article.
 const SHARED_LINES_MIN: usize = 3;
@@ -62,18 +65,22 @@ impl Engine {
         let duplicates = self.body_duplicates(request, &blocks, &first)?;
         let foreign = foreign(&answers, &duplicates);
         let kinds = page::split(&blocks, &foreign);
-        let body_duplicates = if kinds == first {
+        let mut body_duplicates = if kinds == first {
             duplicates
         } else {
             self.body_duplicates(request, &blocks, &kinds)?
         };
+        body_duplicates.truncate(request.max_results);
         let segments = blocks
             .iter()
             .zip(kinds)
             .enumerate()
             .map(|(at, (block, kind))| {
                 let is_teaser = matches!(kind, SegmentKind::Teaser | SegmentKind::TeaserHeadline);
-                let teaser = answers.get_mut(at).and_then(Option::take).filter(|_| is_teaser);
+                let mut teaser = answers.get_mut(at).and_then(Option::take).filter(|_| is_teaser);
+                if let Some(teaser) = &mut teaser {
+                    teaser.matches.truncate(request.max_results);
+                }
                 Segment { kind, span: block.span, teaser }
             })
             .collect();
@@ -100,7 +107,7 @@ impl Engine {
             .map(|it| TeaserRequest {
                 text: it.span.of(&request.text).to_owned(),
                 filter: request.filter.clone(),
-                max_results: request.max_results,
+                max_results: request.max_results.max(DECIDED_BY),
             })
             .collect();
         let mut answers = vec![None; blocks.len()];
@@ -127,7 +134,7 @@ impl Engine {
             subject: &subject,
             filter: &request.filter,
             without: None,
-            max_results: request.max_results,
+            max_results: request.max_results.max(DECIDED_BY),
         };
         Ok(self.core.find(&[question])?.into_iter().next().unwrap_or_default())
     }

@@ -162,9 +162,7 @@ impl Written {
     }
 }
 
-/// The duplicates for which an article is skipped: those that are DUPLICATE, at
-/// most `count_max`.
-pub(super) fn skip_reasons(found: Vec<Duplicate>, count_max: usize) -> Vec<Duplicate> {
-    let reasons = found.into_iter().filter(|it| it.relation == Relation::Duplicate);
-    reasons.take(count_max).collect()
+/// The duplicates for which an article is skipped: those that are DUPLICATE.
+pub(super) fn skip_reasons(found: Vec<Duplicate>) -> Vec<Duplicate> {
+    found.into_iter().filter(|it| it.relation == Relation::Duplicate).collect()
 }

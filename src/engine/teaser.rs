@@ -125,7 +125,7 @@ impl Engine {
 fn read_teaser(text: &str) -> Result<Tokens, Invalid> {
     check_text("text", text)?;
     let tokens = truncation::blurb(text).tokens;
-    if tokens.is_empty() && Tokens::of(text).is_empty() {
+    if tokens.is_empty() {
         return Err(Invalid::new("text", Problem::WithoutTokens));
     }
     if tokens.len() > TEASER_TOKENS_MAX {

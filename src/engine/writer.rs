@@ -10,12 +10,12 @@ use std::thread::{self, JoinHandle};
 use crate::engine::article::ArticleId;
 use crate::engine::core::Core;
 use crate::engine::error::EngineError;
-use crate::engine::find::{Duplicate, Question, RESULTS_MAX};
+use crate::engine::find::{Duplicate, Question};
 use crate::engine::prepare::Prepared;
 use crate::engine::put::{Placed, PutOutcome, skip_reasons};
 use crate::engine::record::{Features, StoredArticle};
 use crate::hash::{HashMap, HashSet};
-use crate::index::{Entry, Filter};
+use crate::index::{CANDIDATES_MAX, Entry, Filter};
 use crate::store::{ArticleNumber, StoreError, Write};
 
 /// Jobs that wait for the writer, at most; callers wait beyond that.
@@ -203,7 +203,10 @@ impl Committer {
         }
         if put.skips_duplicates {
             let own = old.as_ref().map(|it| it.0);
-            let reasons = self.duplicates(put, own)?;
+            let mut reasons = self.duplicates(put, own)?;
+            // What this commit removes is no reason, though the index has it still.
+            reasons.retain(|it| !plan.removes(&it.id));
+            reasons.truncate(put.max_duplicates);
             if !reasons.is_empty() {
                 return Ok(Written::Skipped(reasons));
             }
@@ -237,10 +240,9 @@ impl Committer {
             filter: &Filter::all(),
             without: own,
             // Other relations may rank before the one that counts.
-            max_results: RESULTS_MAX,
+            max_results: CANDIDATES_MAX,
         };
-        let found = self.core.find(&[question])?.into_iter().flatten().collect();
-        Ok(skip_reasons(found, put.max_duplicates))
+        Ok(skip_reasons(self.core.find(&[question])?.into_iter().flatten().collect()))
     }
 
     /// Commits, brings the index up to date, then answers.
@@ -276,6 +278,12 @@ impl Committer {
 }
 
 impl Plan {
+    fn removes(&self, article: &ArticleId) -> bool {
+        self.writes
+            .iter()
+            .any(|it| matches!(it, Write::Remove { id, .. } if id == article.as_str()))
+    }
+
     fn remove(&mut self, id: &ArticleId, (number, features): (ArticleNumber, Features)) {
         self.writes.push(Write::Remove { number, id: id.as_str().to_owned() });
         self.removed.push(features.entry(number));

@@ -4,8 +4,8 @@
 //! A shingle that `d` of `n` articles have counts -log2 of its share. The
 //! store is taken as part of a background of [`PRIOR_ARTICLES`] more, so that
 //! a phrase is not called common because the store is small. In a run of
-//! matched words the first shingle counts in full and each further one a
-//! third: it shares all but one of its words with the one before.
+//! matched words the rarest shingle counts in full and each other one a third:
+//! neighbours share all but one of their words.
 
 use crate::shingle::SHINGLE_TOKENS;
 
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn five_rare_words_are_enough_and_four_are_not_in_any_store() {
+    fn five_rare_words_are_enough_and_three_are_not_in_any_store() {
         for articles in [0, 1, 10_000, 100_000_000] {
             let rarity = Rarity::new(articles);
             let bits = |words: usize| rarity.bits_of_runs(&vec![1; words - 2], once(0..words));

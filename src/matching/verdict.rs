@@ -10,7 +10,7 @@ pub const VERBATIM_SIMILARITY_MIN: f64 = 0.95;
 /// Share of the bits of a MATCH that a POSSIBLE needs, inclusive.
 pub const POSSIBLE_BITS_SHARE: f64 = 0.75;
 /// Words below which no teaser is answered.
-pub const TEASER_WORDS_MIN: usize = 4;
+pub const TEASER_WORDS_MIN: usize = 5;
 
 /// Whether a teaser has its article, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

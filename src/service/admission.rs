@@ -2,7 +2,7 @@
 //! so its work runs on threads of its own; writes, which wait for the disk, do
 //! not hold up reads, which keep the processors busy.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::thread;
 use std::time::Duration;
 
@@ -24,10 +24,10 @@ pub(super) struct Admission(Arc<State>);
 
 #[derive(Debug)]
 struct State {
-    engine: OnceLock<Arc<Engine>>,
-    calls: Semaphore,
-    reads: Semaphore,
-    writes: Semaphore,
+    engine: RwLock<Option<Arc<Engine>>>,
+    calls: Arc<Semaphore>,
+    reads: Arc<Semaphore>,
+    writes: Arc<Semaphore>,
 }
 
 /// What work waits for.
@@ -43,16 +43,23 @@ impl Admission {
     pub(super) fn new() -> Self {
         let cores = thread::available_parallelism().map_or(2, usize::from);
         Self(Arc::new(State {
-            engine: OnceLock::new(),
-            calls: Semaphore::new(CALLS_MAX),
-            reads: Semaphore::new(2 * cores),
-            writes: Semaphore::new(WRITES_MAX),
+            engine: RwLock::new(None),
+            calls: Arc::new(Semaphore::new(CALLS_MAX)),
+            reads: Arc::new(Semaphore::new(2 * cores)),
+            writes: Arc::new(Semaphore::new(WRITES_MAX)),
         }))
     }
 
     /// Lets calls in.
     pub(super) fn open(&self, engine: Engine) {
-        drop(self.0.engine.set(Arc::new(engine)));
+        *self.0.engine.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(engine));
+    }
+
+    /// Lets no more calls in, and closes the store in good order once the calls
+    /// under way have ended. Connections that are still open do not keep it.
+    pub(super) async fn close(&self) {
+        let engine = self.0.engine.write().unwrap_or_else(PoisonError::into_inner).take();
+        task::spawn_blocking(move || drop(engine)).await.ok();
     }
 
     /// Returns once no call has been under way for this long.
@@ -71,15 +78,21 @@ impl Admission {
         work: Work,
         act: impl FnOnce(&Engine) -> T + Send + 'static,
     ) -> Result<T, ApiError> {
-        let engine = Arc::clone(self.0.engine.get().ok_or(ApiError::Starting)?);
+        let engine = self.0.engine.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let engine = engine.ok_or(ApiError::Starting)?;
         let full = |_| ApiError::Overloaded { limit: CALLS_MAX };
-        let _call = self.0.calls.try_acquire().map_err(full)?;
+        let call = Arc::clone(&self.0.calls).try_acquire_owned().map_err(full)?;
         let lane = match work {
             Work::Read => &self.0.reads,
             Work::Write => &self.0.writes,
         };
-        let _turn = lane.acquire().await.map_err(|_| ApiError::Fault)?;
-        let done = task::spawn_blocking(move || act(&engine)).await;
+        let turn = Arc::clone(lane).acquire_owned().await.map_err(|_| ApiError::Fault)?;
+        // The permits go with the work, which does not end when its caller does.
+        let work = move || {
+            let _held = (call, turn);
+            act(&engine)
+        };
+        let done = task::spawn_blocking(work).await;
         done.map_err(|error| {
             tracing::error!(%error, "a call ended in a panic");
             ApiError::Fault

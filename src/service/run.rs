@@ -97,7 +97,10 @@ pub async fn run(
     set_health(&health, ServingStatus::NotServing).await;
     tracing::info!("stopping: no new calls, waiting for those under way");
     stop.send(()).ok();
-    drain(server, &admission, settings.drain_timeout).await
+    let drained = drain(server, &admission, settings.drain_timeout).await;
+    admission.close().await;
+    tracing::info!("stopped");
+    drained
 }
 
 fn announce(address: SocketAddr, data_dir: Option<&std::path::Path>) {
@@ -191,7 +194,7 @@ async fn drain(
         ended = &mut server => Some(ended),
         () = admission.idle_for(IDLE_BEFORE_EXIT) => None,
         () = sleep(drain_timeout) => {
-            tracing::warn!(?drain_timeout, "stopped, with calls cut off that were still under way");
+            tracing::warn!(?drain_timeout, "calls are cut off that were still under way");
             server.abort();
             return Ok(());
         }
@@ -200,6 +203,5 @@ async fn drain(
         Some(ended) => ended??,
         None => server.abort(),
     }
-    tracing::info!("stopped");
     Ok(())
 }

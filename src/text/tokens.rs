@@ -26,9 +26,8 @@ pub struct Tokens {
     /// Where each token came from. Spans ascend; two tokens share one where a
     /// single character, as "½", stands for both.
     pub spans: Vec<ByteSpan>,
-    /// How many of the tokens are single characters of a script without
-    /// spaces.
-    pub spaceless: usize,
+    /// Which tokens are single characters of a script without spaces.
+    pub spaceless: Vec<bool>,
 }
 
 impl Tokens {
@@ -37,12 +36,12 @@ impl Tokens {
         let mut tokens = Self {
             hashes: Vec::with_capacity(text.len() / 6),
             spans: Vec::with_capacity(text.len() / 6),
-            spaceless: 0,
+            spaceless: Vec::with_capacity(text.len() / 6),
         };
         each_token(text, |word, span, spaceless| {
             tokens.hashes.push(hash::persistent_32(word));
             tokens.spans.push(span);
-            tokens.spaceless += usize::from(spaceless);
+            tokens.spaceless.push(spaceless);
         });
         tokens
     }
@@ -60,13 +59,14 @@ impl Tokens {
     /// About how many words the text has: two characters of a script without
     /// spaces count as one.
     pub fn words(&self) -> usize {
-        self.len() - self.spaceless / 2
+        self.len() - self.spaceless.iter().filter(|it| **it).count() / 2
     }
 
     /// Leaves out the last token.
     pub fn drop_last(&mut self) {
         self.hashes.pop();
         self.spans.pop();
+        self.spaceless.pop();
     }
 
     /// The bytes from the first of `range` to the last; `None` where the range

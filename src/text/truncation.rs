@@ -90,6 +90,8 @@ mod tests {
             ("un deux trois.", "un deux trois", false),
             ("今天天气很好...", "今 天 天 气 很 好", true),
             ("un...", "un", true),
+            ("天。阅读全文", "天", true),
+            ("詳細…続きを読む", "詳 細", true),
             ("...", "", true),
             ("", "", false),
         ] {
@@ -97,6 +99,7 @@ mod tests {
             let words = blurb.tokens.spans.iter().map(|it| tokens::normal_form(it.of(text)));
             assert_eq!(words.collect::<Vec<_>>().join(" "), kept, "{text}");
             assert_eq!(blurb.truncated, truncated, "{text}");
+            assert!(blurb.tokens.words() <= blurb.tokens.len(), "{text}");
         }
     }
 }

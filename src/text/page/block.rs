@@ -102,18 +102,18 @@ fn ends_sentence(text: &str) -> bool {
 }
 
 fn mark_repeated(blocks: &mut [Block]) {
-    let mut seen: HashMap<u64, Vec<usize>> = HashMap::default();
+    // The words of the longest line that begins so, and of the second longest.
+    let mut seen: HashMap<u64, (usize, usize)> = HashMap::default();
     for block in blocks.iter() {
         if let Some(key) = beginning(&block.tokens.hashes) {
-            seen.entry(key).or_default().push(block.words);
+            let (first, second) = seen.entry(key).or_default();
+            *second = (*second).max(block.words.min(*first));
+            *first = (*first).max(block.words);
         }
     }
     for block in blocks.iter_mut() {
-        let Some(others) = beginning(&block.tokens.hashes).and_then(|it| seen.get(&it)) else {
-            continue;
-        };
-        let as_long = others.iter().filter(|it| 5 * **it >= 4 * block.words).take(2).count();
-        block.repeated = as_long > 1;
+        let found = beginning(&block.tokens.hashes).and_then(|it| seen.get(&it));
+        block.repeated = found.is_some_and(|(_, second)| 5 * second >= 4 * block.words);
     }
 }
 

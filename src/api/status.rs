@@ -9,6 +9,7 @@ use tonic_types::{BadRequest, ErrorDetail, ErrorInfo, FieldViolation, RetryInfo,
 
 use crate::api::v1::ErrorReason;
 use crate::engine::error::{EngineError, Invalid, Problem};
+use crate::store::StoreError;
 
 /// The domain of every `ErrorInfo`.
 pub const DOMAIN: &str = "doublon";
@@ -104,6 +105,10 @@ fn classify_engine(error: &EngineError) -> (Code, ErrorReason) {
             (Code::InvalidArgument, reason)
         }
         EngineError::ArticleNotFound(_) => (Code::NotFound, ErrorReason::ArticleNotFound),
+        // Does not pass by itself.
+        EngineError::Store(error) if matches!(**error, StoreError::NumbersUsedUp) => {
+            (Code::FailedPrecondition, ErrorReason::StoreFailed)
+        }
         EngineError::Store(_) | EngineError::Index(_) => {
             (Code::Unavailable, ErrorReason::StoreFailed)
         }

@@ -36,8 +36,8 @@ pub(super) struct Args {
 #[derive(Debug, Deserialize)]
 #[serde(expecting = "a JSON object with the field text or teaser")]
 struct TeaserLine {
-    #[serde(alias = "teaser")]
-    text: String,
+    text: Option<String>,
+    teaser: Option<String>,
 }
 
 pub(super) async fn run(args: Args, common: &Common) -> anyhow::Result<Found> {
@@ -73,7 +73,8 @@ async fn run_many(
     let template = args.request(String::new());
     let items = input::lines(file)?.map(move |(number, line)| {
         let read = line.and_then(|line| {
-            let TeaserLine { text } = json::read_object("teaser", &line)?;
+            let TeaserLine { text, teaser } = json::read_object("teaser", &line)?;
+            let text = text.or(teaser).ok_or("it has neither text nor teaser")?;
             let request = v1::MatchTeaserRequest { text, ..template.clone() };
             Ok(v1::MatchTeasersRequest { r#match: Some(request) })
         });

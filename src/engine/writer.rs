@@ -26,7 +26,7 @@ const COMMIT_JOBS_MAX: usize = 1024;
 const COMMIT_BYTES: usize = 32 << 20;
 /// Estimated Jaccard similarity from which on two articles of one commit may
 /// be duplicates: the later one waits for the next commit. 0.5 is estimated
-/// below this once in a million times.
+/// below this a few times in a million.
 const MAYBE_DUPLICATE: f64 = 0.3;
 
 /// Something to write.
@@ -256,7 +256,8 @@ impl Committer {
 
     /// The index gets what is new before the commit and loses what is old after
     /// it. A candidate counts only with its record, so the commit alone decides
-    /// which of two contents a reader finds, and there is always one.
+    /// which of two contents a reader finds, but for one that looked up its
+    /// candidates before.
     fn write(
         &self,
         writes: &[Write],

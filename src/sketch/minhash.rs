@@ -3,7 +3,7 @@
 //!
 //! The i-th hash of a shingle x is lo(x) + `a_i` hi(x) modulo 2^32, where lo and
 //! hi are the halves of x and the `a_i` are fixed, odd and random. For uniform x
-//! any two of these hashes are independent of each other (double hashing, as
+//! any two of these hashes are independent but for their lowest bits (double hashing, as
 //! in Kirsch and Mitzenmacher 2006), so that the estimate has the variance of
 //! 128 independent permutations, J (1 - J) / 128, while one takes a multiply
 //! and an add.

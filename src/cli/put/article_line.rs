@@ -12,8 +12,8 @@ use crate::cli::json;
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, expecting = "a JSON object with the fields of an article")]
 struct ArticleLine {
-    #[serde(alias = "article_id")]
     id: Option<Id>,
+    article_id: Option<Id>,
     url: Option<String>,
     /// A URL in what trafilatura writes; elsewhere it may be anything.
     source: Option<serde_json::Value>,
@@ -57,7 +57,7 @@ pub(super) fn read(line: &str) -> Result<v1::Article, String> {
         "" => None,
         published => Some(time(published)?),
     };
-    let article_id = match line.id {
+    let article_id = match line.id.or(line.article_id) {
         Some(Id::Text(id)) => id,
         Some(Id::Number(id)) => id.to_string(),
         None if url.is_empty() => super::content_id(&text),

@@ -4,7 +4,7 @@ use crate::engine::Engine;
 use crate::engine::article::ArticleId;
 use crate::engine::error::{EngineError, Invalid, Problem};
 use crate::engine::record::StoredArticle;
-use crate::engine::sign::{Signature, signature};
+use crate::engine::sign::Signature;
 use crate::index::{Counts, Filter};
 use crate::store::{ArticleNumber, Part};
 
@@ -46,7 +46,12 @@ impl Engine {
         let number = self.core.number(id.as_str())?;
         let stored = self.core.articles([number])?.remove(&number).ok_or_else(gone)?;
         let features = self.core.features([number])?.remove(&number).ok_or_else(gone)?;
-        Ok((stored, signature(&features.fields.text)))
+        let signature = Signature {
+            sketch: features.sketch,
+            token_count: features.fields.text.len(),
+            shingle_count: features.shingle_count,
+        };
+        Ok((stored, signature))
     }
 
     /// A page of the list; `token` is the `next` of the page before, or empty.

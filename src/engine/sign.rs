@@ -61,7 +61,7 @@ pub fn sign(text: &str, kind: TextKind) -> Result<Signature, EngineError> {
 }
 
 /// The signature of a text with these tokens.
-pub fn signature(tokens: &[TokenHash]) -> Signature {
+fn signature(tokens: &[TokenHash]) -> Signature {
     let shingles = shingle::shingles(tokens);
     Signature {
         sketch: Sketch::of(tokens, &shingles),

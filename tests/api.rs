@@ -288,7 +288,7 @@ async fn signatures_and_comparisons() {
         |text: &str, kind: v1::TextKind| v1::SignRequest { text: text.into(), kind: kind.into() };
     let whole = server.client.sign(sign(TEXT, v1::TextKind::Article)).await.unwrap();
     assert_eq!((whole.minhash.len(), whole.token_count, whole.shingle_count), (128, 28, 26));
-    assert_eq!(whole.parameters.unwrap().version, 1);
+    assert_eq!(whole.parameters.unwrap().version, 2);
     let cut = server.client.sign(sign("One two three fo...", v1::TextKind::Teaser)).await.unwrap();
     assert_eq!(cut.token_count, 3);
     server.put("a", TEXT).await;

@@ -71,7 +71,7 @@ struct TimeRecord {
 }
 
 /// Version of both parts.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 impl StoredArticle {
     /// The bytes of `Part::Article`.
@@ -135,7 +135,7 @@ pub fn content_print(article: &Article) -> u128 {
 //
 // | offset            | bytes   | what                                        |
 // |-------------------|---------|---------------------------------------------|
-// | 0                 | 1       | format, 1                                   |
+// | 0                 | 1       | format, 2                                   |
 // | 1                 | 16      | content print                               |
 // | 17                | 8       | SimHash                                     |
 // | 25                | 512     | MinHash, 128 values of 4 bytes              |
@@ -278,7 +278,7 @@ mod tests {
     fn features_have_the_bytes_of_their_layout() {
         let bytes = features().encode();
         assert_eq!(bytes.len(), 573 + 3 + 12);
-        assert_eq!(bytes[..4], [1, 0x10, 0x0f, 0x0e]);
+        assert_eq!(bytes[..4], [2, 0x10, 0x0f, 0x0e]);
         assert_eq!(bytes[17..25], [0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11]);
         assert_eq!(bytes[533..537], [127, 0, 0, 0]);
         assert_eq!(bytes[537..545], [5, 0, 0, 0, 6, 0, 0, 0]);
@@ -301,7 +301,7 @@ mod tests {
             published: Some(UnixTime::new("", 1, 2).unwrap()),
         };
         let bytes = StoredArticle::encode(&article, 9);
-        let golden = b"\x08\x01\x12\x01a\x1a\x01u\x22\x01s\x2a\x01l\x32\x01t\x3a\x01d\x42\x01x\
+        let golden = b"\x08\x02\x12\x01a\x1a\x01u\x22\x01s\x2a\x01l\x32\x01t\x3a\x01d\x42\x01x\
                        \x4a\x04\x08\x02\x10\x02\x50\x09";
         assert_eq!(bytes, golden);
         let expected = StoredArticle { article: article.clone(), stored_ms: 9 };

@@ -19,7 +19,7 @@ use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, Tab
 use crate::store::{ArticleNumber, Part, Store, StoreError, Write};
 
 /// Version of the tables above.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 /// The file within the data folder.
 pub const FILE_NAME: &str = "doublon.redb";
 

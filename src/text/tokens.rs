@@ -13,10 +13,22 @@ use crate::text::ByteSpan;
 use crate::text::normal;
 use crate::text::normal::{LATIN_END, Latin, Piece};
 
-/// The hash of a token's normal form: the low half of XXH3 under the
-/// project's seed. 32 bits tell the words of all languages apart well enough:
+/// The hash of a token's normal form: 31 bits of XXH3 under the project's seed,
+/// and in the lowest bit whether it is a character of a script without spaces
+/// ([`is_character`]). 31 bits tell the words of all languages apart well enough:
 /// nothing is decided by one word.
 pub type TokenHash = u32;
+
+/// Whether a token is a single character of a script without spaces, and so only
+/// part of a word.
+#[inline]
+pub fn is_character(token: TokenHash) -> bool {
+    token & 1 == 1
+}
+
+fn token_hash(word: &[u8], spaceless: bool) -> TokenHash {
+    (hash::persistent_32(word) & !1) | u32::from(spaceless)
+}
 
 /// The tokens of a text, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,8 +38,6 @@ pub struct Tokens {
     /// Where each token came from. Spans ascend; two tokens share one where a
     /// single character, as "½", stands for both.
     pub spans: Vec<ByteSpan>,
-    /// Which tokens are single characters of a script without spaces.
-    pub spaceless: Vec<bool>,
 }
 
 impl Tokens {
@@ -36,12 +46,10 @@ impl Tokens {
         let mut tokens = Self {
             hashes: Vec::with_capacity(text.len() / 6),
             spans: Vec::with_capacity(text.len() / 6),
-            spaceless: Vec::with_capacity(text.len() / 6),
         };
         each_token(text, |word, span, spaceless| {
-            tokens.hashes.push(hash::persistent_32(word));
+            tokens.hashes.push(token_hash(word, spaceless));
             tokens.spans.push(span);
-            tokens.spaceless.push(spaceless);
         });
         tokens
     }
@@ -59,14 +67,13 @@ impl Tokens {
     /// About how many words the text has: two characters of a script without
     /// spaces count as one.
     pub fn words(&self) -> usize {
-        self.len() - self.spaceless.iter().filter(|it| **it).count() / 2
+        self.len() - self.hashes.iter().filter(|it| is_character(**it)).count() / 2
     }
 
     /// Leaves out the last token.
     pub fn drop_last(&mut self) {
         self.hashes.pop();
         self.spans.pop();
-        self.spaceless.pop();
     }
 
     /// The bytes from the first of `range` to the last; `None` where the range

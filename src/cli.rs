@@ -5,6 +5,7 @@ mod bulk;
 mod compare;
 mod completions;
 mod delete;
+mod eval;
 mod filter;
 mod find_duplicates;
 mod get;
@@ -90,6 +91,7 @@ enum Command {
     FindDuplicates(find_duplicates::Args),
     AnalyzePage(analyze_page::Args),
     Stats(stats::Args),
+    Eval(eval::Args),
     Completions(completions::Args),
 }
 
@@ -156,6 +158,7 @@ async fn run(cli: Cli) -> anyhow::Result<Found> {
         Command::FindDuplicates(args) => find_duplicates::run(args, &common).await,
         Command::AnalyzePage(args) => analyze_page::run(args, &common).await,
         Command::Stats(args) => stats::run(&args, &common).await,
+        Command::Eval(args) => tokio::task::block_in_place(|| eval::run(&args, &common)),
         Command::Completions(args) => completions::run(&args),
     }
 }

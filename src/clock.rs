@@ -48,6 +48,11 @@ impl Clock {
         }
     }
 
+    /// Time that has passed since [`Clock::elapsed`] gave `start`.
+    pub fn since(&self, start: Duration) -> Duration {
+        self.elapsed().saturating_sub(start)
+    }
+
     /// Moves a manual clock forward; the system's clocks do not obey.
     pub fn advance(&self, by: Duration) {
         if let Source::Manual { now_ms } = &self.0 {

@@ -11,10 +11,14 @@ use std::ops::Range;
 
 use crate::index::keys::Keys;
 use crate::store::ArticleNumber;
+use crate::term::Term;
 
 /// Candidates that one question gets, at most: more than answers may be asked
 /// for.
 pub const CANDIDATES_MAX: usize = 128;
+
+/// Candidates that the terms of a text get, at most: each is read whole.
+pub const TERM_CANDIDATES_MAX: usize = 8;
 
 /// What filters look at, as hashes and numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +90,27 @@ pub struct TeaserProposal {
     pub article_count: u64,
 }
 
+/// A question for the articles that say what a text says in other words.
+#[derive(Debug, Clone, Copy)]
+pub struct TermQuery<'a> {
+    /// Its distinct terms.
+    pub terms: &'a [Term],
+    /// Which articles are asked for.
+    pub filter: &'a Filter,
+}
+
+/// What the index knows of the terms of a text.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TermProposal {
+    /// In how many articles each term stands in title, description or lead, in
+    /// the order of the question.
+    pub frequencies: Vec<u32>,
+    /// The candidates, most evidence first, at most [`TERM_CANDIDATES_MAX`].
+    pub candidates: Vec<ArticleNumber>,
+    /// Number of articles in the index at that time.
+    pub article_count: u64,
+}
+
 /// Sizes of an index.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -95,6 +120,8 @@ pub struct Counts {
     pub anchor_postings: u64,
     /// Band postings.
     pub band_postings: u64,
+    /// Term postings.
+    pub term_postings: u64,
     /// Bytes of memory.
     pub bytes: u64,
 }
@@ -113,6 +140,9 @@ pub trait Index: fmt::Debug + Send + Sync {
 
     /// What is known of each teaser.
     fn teasers(&self, queries: &[TeaserQuery<'_>]) -> Result<Vec<TeaserProposal>, IndexError>;
+
+    /// The candidates by the terms of each text.
+    fn terms(&self, queries: &[TermQuery<'_>]) -> Result<Vec<TermProposal>, IndexError>;
 
     /// One above the greatest number that was inserted.
     fn numbers_end(&self) -> u32;

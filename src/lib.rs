@@ -16,6 +16,8 @@
 //! - **Token**: a word in normal form, or one character of a script that writes
 //!   no spaces; kept as a 32-bit hash and the bytes it came from.
 //! - **Shingle**: three tokens in a row.
+//! - **Term**: a word wherever it stands; two characters in a row of a script
+//!   without spaces.
 //! - **Sketch**: MinHash and SimHash of a text. It proposes; it never decides.
 //! - **Band**: four MinHash values under one key of the index.
 //! - **Anchor**: a shingle of a stored article that the index knows: every one of
@@ -37,11 +39,13 @@ pub mod clock;
 pub mod hash;
 pub mod text;
 pub mod shingle;
+pub mod term;
 pub mod sketch;
 pub mod matching;
 pub mod store;
 pub mod index;
 pub mod engine;
+pub mod eval;
 pub mod api;
 pub mod service;
 pub mod client;

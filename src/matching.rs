@@ -4,5 +4,6 @@
 pub mod align;
 pub mod evidence;
 pub mod overlap;
+pub mod retelling;
 pub mod runs;
 pub mod verdict;

@@ -75,7 +75,10 @@ mod tests {
         let tokens = Tokens::of(text).hashes;
         let sketch = Sketch::of(&tokens, &shingle::shingles(&tokens));
         assert_eq!(tokens.len(), 26);
-        assert_eq!(sketch.minhash.values()[..4], [101_935_697, 291_465_083, 85_595_504, 86_804_285]);
+        assert_eq!(
+            sketch.minhash.values()[..4],
+            [101_935_697, 291_465_083, 85_595_504, 86_804_285]
+        );
         assert_eq!(
             sketch.minhash.values()[124..],
             [93_063_688, 132_480_828, 131_221_483, 180_548_841]

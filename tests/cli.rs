@@ -396,6 +396,7 @@ fn help_is_what_was_reviewed() {
         "find-duplicates",
         "analyze-page",
         "stats",
+        "eval",
         "completions",
     ] {
         let arguments = [command, "--help"];

@@ -10,11 +10,13 @@ use crate::engine::parallel;
 use crate::engine::record::Features;
 use crate::hash::HashMap;
 use crate::index::keys::Keys;
-use crate::index::{Filter, NearQuery};
+use crate::index::{Filter, NearQuery, TermQuery};
+use crate::matching::evidence;
 use crate::matching::overlap::{Overlap, Relation, ShingleSet};
 use crate::shingle;
 use crate::sketch::Sketch;
 use crate::store::ArticleNumber;
+use crate::term;
 use crate::text::tokens::{TokenHash, Tokens};
 
 /// Answers to one question, by default.
@@ -121,6 +123,26 @@ pub(super) fn answers<T>(
     };
     let failed = error.into_iter().flat_map(move |it| std::iter::repeat_n(it, count));
     found.into_iter().map(Ok).chain(failed.map(Err))
+}
+
+impl Engine {
+    /// How many of the rare terms of two texts are in both: the cosine of their
+    /// terms weighted by rarity among the stored articles, 0 to 1.
+    pub fn story_similarity(&self, a: &[TokenHash], b: &[TokenHash]) -> Result<f64, EngineError> {
+        let (a, b) = (term::distinct([a]), term::distinct([b]));
+        let filter = Filter::all();
+        let query = |terms| TermQuery { terms, filter: &filter };
+        let proposals = self.core.index.terms(&[query(&a), query(&b)])?;
+        let [left, right] = proposals.as_slice() else { return Ok(0.0) };
+        let weights = |terms: &[u64], frequencies: &[u32]| -> HashMap<u64, f64> {
+            terms.iter().copied().zip(evidence::term_bits(frequencies)).collect()
+        };
+        let (a, b) = (weights(&a, &left.frequencies), weights(&b, &right.frequencies));
+        let norm = |it: &HashMap<u64, f64>| it.values().map(|it| it * it).sum::<f64>().sqrt();
+        let shared: f64 = a.iter().filter_map(|(term, bits)| Some(bits * b.get(term)?)).sum();
+        let norms = norm(&a) * norm(&b);
+        Ok(if norms > 0.0 { shared / norms } else { 0.0 })
+    }
 }
 
 impl Core {

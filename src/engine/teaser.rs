@@ -1,4 +1,9 @@
-//! Teasers: anchors propose, alignment and evidence decide.
+//! Teasers: anchors propose and alignment decides; where that fails, terms
+//! propose and their rarity decides.
+
+mod aligned;
+mod located;
+mod retold;
 
 use std::ops::Range;
 
@@ -8,14 +13,11 @@ use crate::engine::core::Core;
 use crate::engine::error::{EngineError, Invalid, Problem};
 use crate::engine::find::{answers, descending};
 use crate::engine::parallel;
-use crate::engine::record::{Features, StoredArticle};
-use crate::hash::HashMap;
-use crate::index::keys::FieldTokens;
+use crate::engine::teaser::aligned::Aligned;
+use crate::engine::teaser::located::Articles;
 use crate::index::{Filter, TeaserProposal, TeaserQuery};
-use crate::matching::align::Pattern;
 use crate::matching::evidence::Rarity;
-use crate::matching::runs;
-use crate::matching::verdict::{self, Kind, POSSIBLE_SIMILARITY_MIN, TEASER_WORDS_MIN, Verdict};
+use crate::matching::verdict::{Kind, TEASER_WORDS_MIN, Verdict};
 use crate::shingle;
 use crate::store::ArticleNumber;
 use crate::text::ByteSpan;
@@ -29,9 +31,6 @@ pub const MATCHES_DEFAULT: usize = 5;
 /// Candidates that are aligned, at most, unless more matches are asked for: those
 /// with most evidence.
 const ALIGNED_MAX: usize = 16;
-/// Tokens of candidates times blocks of the teaser that are aligned, at most, or
-/// the first candidate: about 2 ms, however long the stored texts are.
-const ALIGNED_STEPS_MAX: usize = 1 << 19;
 
 /// A teaser whose article is asked for.
 #[derive(Debug, Clone)]
@@ -62,6 +61,8 @@ pub struct TeaserMatch {
     pub id: ArticleId,
     /// Match or possible.
     pub verdict: Verdict,
+    /// Probability that the teaser is this article's, 0 to 1.
+    pub confidence: f64,
     /// How the teaser stands in it.
     pub kind: Kind,
     /// Where it stands.
@@ -89,15 +90,31 @@ pub enum Field {
 
 /// An article that passed, before its text is read.
 #[derive(Debug, Clone)]
-struct Aligned {
+struct Found {
     number: ArticleNumber,
     verdict: Verdict,
+    kind: Kind,
+    confidence: f64,
     similarity: f64,
     bits: f64,
     field: Field,
     /// Tokens of the teaser, and of the field.
     teaser: Range<usize>,
     article: Range<usize>,
+}
+
+/// A teaser in the engine's own terms, and what the index knows of it.
+struct Question<'a> {
+    tokens: &'a Tokens,
+    proposal: &'a TeaserProposal,
+    filter: &'a Filter,
+    max_results: usize,
+}
+
+impl Question<'_> {
+    fn rarity(&self) -> Rarity {
+        Rarity::new(self.proposal.article_count)
+    }
 }
 
 impl Engine {
@@ -145,11 +162,37 @@ impl Core {
         parallel::parts(teasers, |it| self.match_at_once(it))
     }
 
-    /// The answers to some teasers, with one look-up and two reads.
+    /// The answers to some teasers: one look-up and two reads, and as much again
+    /// where some of them stand in no article word for word.
     fn match_at_once(
         &self,
         teasers: &[(&TeaserRequest, &Tokens)],
     ) -> Result<Vec<TeaserAnswer>, EngineError> {
+        let proposals = self.propose(teasers)?;
+        let questions: Vec<Question<'_>> = teasers
+            .iter()
+            .zip(&proposals)
+            .map(|((request, tokens), proposal)| Question {
+                tokens,
+                proposal,
+                filter: &request.filter,
+                max_results: request.max_results,
+            })
+            .collect();
+        let features = self.features(proposals.iter().flat_map(|it| it.candidates.clone()))?;
+        let aligned: Vec<Aligned> =
+            questions.iter().map(|it| aligned::aligned(it, &features)).collect();
+        let found = self.with_retold(&questions, aligned)?;
+        let mut articles =
+            Articles::new(self.articles(found.iter().flatten().map(|it| it.number))?);
+        let answered = questions.iter().zip(found);
+        Ok(answered.map(|(question, found)| answer(question, &found, &mut articles)).collect())
+    }
+
+    fn propose(
+        &self,
+        teasers: &[(&TeaserRequest, &Tokens)],
+    ) -> Result<Vec<TeaserProposal>, EngineError> {
         let shingles: Vec<Vec<u64>> =
             teasers.iter().map(|(_, tokens)| shingle::shingles(&tokens.hashes)).collect();
         let queries: Vec<TeaserQuery<'_>> = teasers
@@ -164,18 +207,7 @@ impl Core {
             }
             proposal.candidates.truncate(ALIGNED_MAX.max(request.max_results));
         }
-        let features = self.features(proposals.iter().flat_map(|it| it.candidates.clone()))?;
-        let aligned: Vec<Vec<Aligned>> = teasers
-            .iter()
-            .zip(&proposals)
-            .map(|((request, tokens), it)| align(tokens, it, &features, request.max_results))
-            .collect();
-        let mut articles =
-            Articles::new(self.articles(aligned.iter().flatten().map(|it| it.number))?);
-        let parts = teasers.iter().zip(&proposals).zip(aligned);
-        Ok(parts
-            .map(|(((_, tokens), proposal), found)| answer(tokens, proposal, &found, &mut articles))
-            .collect())
+        Ok(proposals)
     }
 }
 
@@ -187,79 +219,15 @@ fn is_answerable(tokens: &Tokens, proposal: &TeaserProposal) -> bool {
         && rarity.bits_of_runs(&proposal.frequencies, whole) >= rarity.bits_min()
 }
 
-/// The candidates that pass, best first.
-fn align(
-    tokens: &Tokens,
-    proposal: &TeaserProposal,
-    features: &HashMap<ArticleNumber, Features>,
-    max_results: usize,
-) -> Vec<Aligned> {
-    let rarity = Rarity::new(proposal.article_count);
-    let pattern = Pattern::new(&tokens.hashes);
-    let mut steps_left = ALIGNED_STEPS_MAX;
-    let mut passed: Vec<Aligned> = proposal
-        .candidates
-        .iter()
-        .filter_map(|number| {
-            let fields = &features.get(number)?.fields;
-            if steps_left == 0 {
-                return None;
-            }
-            steps_left = steps_left.saturating_sub(fields.len() * pattern.blocks());
-            let whole = fields.whole();
-            let place = pattern.best_place(&whole);
-            let similarity = 1.0 - place.distance as f64 / tokens.len() as f64;
-            if similarity < POSSIBLE_SIMILARITY_MIN {
-                return None;
-            }
-            let pairs = pattern.matched(&whole, place);
-            let bits = rarity.bits_of_runs(&proposal.frequencies, runs::consecutive(&pairs));
-            let verdict = verdict::verdict(similarity, bits, rarity.bits_min());
-            let (field, article) = place_in_fields(fields, &pairs)?;
-            let teaser = pairs.first()?.0..pairs.last()?.0 + 1;
-            Some(Aligned { number: *number, verdict, similarity, bits, field, teaser, article })
-        })
-        .filter(|it| it.verdict <= Verdict::Possible)
-        .collect();
-    passed
-        .sort_by_key(|it| (it.verdict, descending(it.similarity), descending(it.bits), it.number));
-    passed.truncate(max_results);
-    passed
+/// Best first.
+fn sort(found: &mut [Found]) {
+    found.sort_by_key(|it| (it.verdict, descending(it.similarity), descending(it.bits), it.number));
 }
 
-/// The field with most of the matched tokens, and their range in it.
-fn place_in_fields(
-    fields: &FieldTokens,
-    pairs: &[(usize, usize)],
-) -> Option<(Field, Range<usize>)> {
-    let title = fields.title.len();
-    let description = title + fields.description.len();
-    let spans = [
-        (Field::Body, description..description + fields.text.len()),
-        (Field::Description, title..description),
-        (Field::Title, 0..title),
-    ];
-    let matched = spans.into_iter().map(|(field, span)| {
-        let within: Vec<usize> = pairs
-            .iter()
-            .map(|it| it.1)
-            .filter(|it| span.contains(it))
-            .map(|it| it - span.start)
-            .collect();
-        (field, within)
-    });
-    let (field, within) = matched.rev().max_by_key(|(_, within)| within.len())?;
-    Some((field, *within.first()?..within.last()? + 1))
-}
-
-fn answer(
-    tokens: &Tokens,
-    proposal: &TeaserProposal,
-    aligned: &[Aligned],
-    articles: &mut Articles,
-) -> TeaserAnswer {
+fn answer(question: &Question<'_>, found: &[Found], articles: &mut Articles) -> TeaserAnswer {
+    let Question { tokens, proposal, .. } = question;
     let matches: Vec<TeaserMatch> =
-        aligned.iter().filter_map(|it| located(tokens, it, articles)).collect();
+        found.iter().filter_map(|it| located::located(tokens, it, articles)).collect();
     let none = if is_answerable(tokens, proposal) {
         Verdict::NoMatch
     } else {
@@ -269,45 +237,5 @@ fn answer(
         verdict: matches.first().map_or(none, |it| it.verdict),
         matches,
         evidence_bits_min: Rarity::new(proposal.article_count).bits_min(),
-    }
-}
-
-fn located(tokens: &Tokens, aligned: &Aligned, articles: &mut Articles) -> Option<TeaserMatch> {
-    let (id, article_span) = articles.locate(aligned)?;
-    Some(TeaserMatch {
-        id,
-        verdict: aligned.verdict,
-        kind: verdict::kind(aligned.similarity),
-        field: aligned.field,
-        similarity: aligned.similarity,
-        evidence_bits: aligned.bits,
-        teaser_span: tokens.span(aligned.teaser.clone())?,
-        article_span,
-    })
-}
-
-/// The matched articles of a batch. A field is read once for all teasers that
-/// stand in it.
-struct Articles {
-    stored: HashMap<ArticleNumber, StoredArticle>,
-    read: HashMap<(ArticleNumber, Field), Tokens>,
-}
-
-impl Articles {
-    fn new(stored: HashMap<ArticleNumber, StoredArticle>) -> Self {
-        Self { stored, read: HashMap::default() }
-    }
-
-    /// The id of an article, and the bytes of its field that were matched.
-    fn locate(&mut self, aligned: &Aligned) -> Option<(ArticleId, ByteSpan)> {
-        let article = &self.stored.get(&aligned.number)?.article;
-        let text = match aligned.field {
-            Field::Title => &article.title,
-            Field::Description => &article.description,
-            Field::Body => &article.text,
-        };
-        let key = (aligned.number, aligned.field);
-        let tokens = self.read.entry(key).or_insert_with(|| Tokens::of(text));
-        Some((article.id.clone(), tokens.span(aligned.article.clone())?))
     }
 }

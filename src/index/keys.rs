@@ -6,10 +6,15 @@
 //! of `SHINGLE_TOKENS + ANCHOR_STRIDE - 1` words is always found, at an eighth
 //! of the postings: twice as good as winnowing, because only one side is
 //! sampled (as in BLAT, Kent 2002).
+//!
+//! Terms are words wherever they stand: those of title, description and lead,
+//! which a teaser in other words still names.
 
 use crate::index::Facets;
 use crate::shingle;
 use crate::sketch::Sketch;
+use crate::term;
+use crate::term::Term;
 use crate::text::tokens::TokenHash;
 
 /// Of the shingles behind the first [`DENSE_TOKENS`], one in this many is
@@ -17,6 +22,11 @@ use crate::text::tokens::TokenHash;
 pub const ANCHOR_STRIDE: usize = 8;
 /// Shingles at the start of a text that are all stored.
 pub const DENSE_TOKENS: usize = 64;
+/// Tokens at the start of a text, its lead, whose terms are stored. Measured on
+/// rewritten teasers: .78 of them have their article first by the terms of title,
+/// description and so much of the text, .84 by twice as much, at 53 and 90
+/// postings an article; verification over the whole article evens that out.
+pub const LEAD_TOKENS: usize = 64;
 /// Shingles of a whole text that are looked up for partial copies, at most.
 pub const PROBES_MAX: usize = 512;
 
@@ -26,6 +36,9 @@ pub struct Keys {
     /// Distinct shingles, ascending. Of a stored article its anchors; of a
     /// text that asks, a dense sample.
     pub anchors: Vec<u64>,
+    /// Distinct terms of title, description and lead, ascending; none of a text
+    /// that asks for near-duplicates.
+    pub terms: Vec<Term>,
     /// The sketches.
     pub sketch: Sketch,
 }
@@ -52,6 +65,12 @@ impl FieldTokens {
         self.len() == 0
     }
 
+    /// Title, description and lead: what the terms of an article are taken from.
+    pub fn leading(&self) -> [&[TokenHash]; 3] {
+        let lead = self.text.len().min(LEAD_TOKENS);
+        [&self.title, &self.description, self.text.get(..lead).unwrap_or_default()]
+    }
+
     /// All fields in a row: title, description, text.
     pub fn whole(&self) -> Vec<TokenHash> {
         [&self.title[..], &self.description, &self.text].concat()
@@ -69,7 +88,7 @@ impl Keys {
         let mut anchors: Vec<u64> = shingle::shingles(&fields.title);
         anchors.extend(shingle::shingles(&fields.description));
         anchors.extend(sparse);
-        Self { anchors: distinct(anchors), sketch }
+        Self { anchors: distinct(anchors), terms: term::distinct(fields.leading()), sketch }
     }
 
     /// Of a text that asks for near-duplicates: all its shingles, or, of a long
@@ -80,7 +99,7 @@ impl Keys {
         let windows = shingles.len().div_ceil(ANCHOR_STRIDE);
         let every = windows.div_ceil(PROBES_MAX / ANCHOR_STRIDE).max(1);
         let sample = shingles.chunks(ANCHOR_STRIDE).step_by(every).flatten().copied();
-        Self { anchors: distinct(sample.collect()), sketch }
+        Self { anchors: distinct(sample.collect()), terms: Vec::new(), sketch }
     }
 }
 

@@ -11,10 +11,10 @@ use crate::hash::HashMap;
 use crate::index::keys::ANCHOR_STRIDE;
 use crate::index::postings::{List, Postings};
 use crate::index::{
-    CANDIDATES_MAX, Counts, Entry, Facets, Filter, Index, IndexError, NearQuery, TeaserProposal,
-    TeaserQuery,
+    CANDIDATES_MAX, Counts, Entry, Facets, Filter, Index, IndexError, NearQuery,
+    TERM_CANDIDATES_MAX, TeaserProposal, TeaserQuery, TermProposal, TermQuery,
 };
-use crate::matching::evidence::Rarity;
+use crate::matching::evidence::{self, Rarity};
 use crate::matching::overlap::OVERLAP_MIN;
 use crate::sketch::simhash::{DISTANCE_BITS_MAX, SimHash};
 use crate::store::ArticleNumber;
@@ -24,6 +24,11 @@ use crate::store::ArticleNumber;
 const FOLLOWED_MAX: usize = 256;
 /// Popular keys are followed only while a question has fewer candidates.
 const CANDIDATES_ENOUGH: usize = 16;
+/// Postings of terms that a question follows, rarest terms first; behind them,
+/// terms only confirm what has been found.
+const TERM_POSTINGS_MAX: u32 = 8192;
+/// Candidates that common terms confirm, at most.
+const CONFIRMED_MAX: usize = 512;
 /// Candidates that a question weighs, at most.
 const WEIGHED_MAX: usize = 4096;
 /// Anchors that a text must share with an article to be its candidate without
@@ -41,6 +46,7 @@ pub struct MemoryIndex {
     anchors: Postings,
     bands: Postings,
     blocks: Postings,
+    terms: Postings,
     columns: RwLock<Vec<Column>>,
     article_count: AtomicU64,
     numbers_end: AtomicU32,
@@ -66,6 +72,7 @@ impl Default for MemoryIndex {
             anchors: Postings::new(),
             bands: Postings::new(),
             blocks: Postings::new(),
+            terms: Postings::new(),
             columns: RwLock::default(),
             article_count: AtomicU64::new(0),
             numbers_end: AtomicU32::new(0),
@@ -101,6 +108,10 @@ impl Index for MemoryIndex {
         Ok(queries.iter().map(|it| self.teaser_one(*it)).collect())
     }
 
+    fn terms(&self, queries: &[TermQuery<'_>]) -> Result<Vec<TermProposal>, IndexError> {
+        Ok(queries.iter().map(|it| self.terms_one(*it)).collect())
+    }
+
     fn numbers_end(&self) -> u32 {
         self.numbers_end.load(Ordering::Acquire)
     }
@@ -109,13 +120,15 @@ impl Index for MemoryIndex {
         let (anchor_postings, anchor_bytes) = self.anchors.sizes();
         let (band_postings, band_bytes) = self.bands.sizes();
         let (_, block_bytes) = self.blocks.sizes();
+        let (term_postings, term_bytes) = self.terms.sizes();
         let columns = self.columns.read().unwrap_or_else(PoisonError::into_inner);
         let column_bytes = (columns.capacity() * size_of::<Column>()) as u64;
         Counts {
             articles: self.article_count.load(Ordering::Acquire),
             anchor_postings,
             band_postings,
-            bytes: anchor_bytes + band_bytes + block_bytes + column_bytes,
+            term_postings,
+            bytes: anchor_bytes + band_bytes + block_bytes + term_bytes + column_bytes,
         }
     }
 }
@@ -140,7 +153,7 @@ impl MemoryIndex {
 
     fn near_one(&self, query: NearQuery<'_>) -> Vec<ArticleNumber> {
         let columns = self.columns.read().unwrap_or_else(PoisonError::into_inner);
-        let mut votes = Votes::new(query.filter, &columns);
+        let mut votes = Votes::new(query.filter, &columns, FOLLOWED_MAX);
         for key in query.keys.sketch.minhash.band_keys() {
             self.bands.with(key, |list| votes.follow(&list, SKETCH_VOTES, |_| true));
         }
@@ -183,7 +196,7 @@ impl MemoryIndex {
         rarest.sort_unstable();
         rarest.dedup();
         let columns = self.columns.read().unwrap_or_else(PoisonError::into_inner);
-        let mut votes = Votes::new(query.filter, &columns);
+        let mut votes = Votes::new(query.filter, &columns, FOLLOWED_MAX);
         for (frequency, key) in rarest {
             // Sixteenths of a bit: whole numbers make the order exact.
             let weight = sixteenths(rarity.bits(frequency));
@@ -197,6 +210,40 @@ impl MemoryIndex {
         }
         let candidates = votes.best(|_| 0);
         TeaserProposal { frequencies, candidates, article_count }
+    }
+
+    /// The rarest terms propose, all terms rank.
+    fn terms_one(&self, query: TermQuery<'_>) -> TermProposal {
+        let article_count = self.article_count.load(Ordering::Acquire);
+        let frequency = |it: &u64| self.terms.with(*it, |list| list.frequency());
+        let frequencies: Vec<u32> = query.terms.iter().map(frequency).collect();
+        let bits = evidence::term_bits(&frequencies);
+        let weighed = frequencies.iter().copied().zip(query.terms.iter().copied()).zip(bits);
+        let mut rarest: Vec<(u32, u64, u32)> =
+            weighed.map(|((frequency, key), bits)| (frequency, key, sixteenths(bits))).collect();
+        rarest.retain(|(frequency, _, _)| *frequency > 0);
+        rarest.sort_unstable();
+        let columns = self.columns.read().unwrap_or_else(PoisonError::into_inner);
+        let mut votes = Votes::new(query.filter, &columns, TERM_POSTINGS_MAX as usize);
+        let mut left = TERM_POSTINGS_MAX;
+        let mut narrowed = false;
+        for (frequency, key, weight) in rarest {
+            self.terms.with(key, |list| {
+                if frequency <= left || votes.found.is_empty() {
+                    left = left.saturating_sub(frequency);
+                    votes.follow(&list, weight, |_| true);
+                } else {
+                    if !narrowed {
+                        votes.keep_best(CONFIRMED_MAX);
+                        narrowed = true;
+                    }
+                    votes.confirm(&list, weight);
+                }
+            });
+        }
+        let mut candidates = votes.best(|_| 0);
+        candidates.truncate(TERM_CANDIDATES_MAX);
+        TermProposal { frequencies, candidates, article_count }
     }
 }
 
@@ -225,6 +272,7 @@ fn for_each_posting(entry: &Entry, index: &MemoryIndex, act: impl Fn(&Postings, 
     entry.keys.anchors.iter().for_each(|it| act(&index.anchors, *it, number));
     entry.keys.sketch.minhash.band_keys().for_each(|it| act(&index.bands, it, number));
     block_keys(entry.keys.sketch.simhash).for_each(|it| act(&index.blocks, it, number));
+    entry.keys.terms.iter().for_each(|it| act(&index.terms, *it, number));
 }
 
 /// Which posting lists are followed.
@@ -238,18 +286,20 @@ enum Lists {
 struct Votes<'a> {
     filter: &'a Filter,
     columns: &'a [Column],
+    followed_max: usize,
     found: HashMap<u32, u32>,
 }
 
 impl<'a> Votes<'a> {
-    fn new(filter: &'a Filter, columns: &'a [Column]) -> Self {
-        Self { filter, columns, found: HashMap::default() }
+    /// Follows at most `followed_max` postings of one key.
+    fn new(filter: &'a Filter, columns: &'a [Column], followed_max: usize) -> Self {
+        Self { filter, columns, followed_max, found: HashMap::default() }
     }
 
     /// Counts `weight` for every article of a list that passes; of a popular
     /// list, for the oldest ones.
     fn follow(&mut self, list: &List<'_>, weight: u32, accept: impl Fn(&Column) -> bool) {
-        list.each(self.filter.numbers.start, FOLLOWED_MAX, |number| {
+        list.each(self.filter.numbers.start, self.followed_max, |number| {
             let column = self.columns.get(number as usize).unwrap_or(&NO_COLUMN);
             let passes = self.filter.passes(number, &column.facets)
                 && accept(column)
@@ -259,6 +309,18 @@ impl<'a> Votes<'a> {
             }
             passes
         });
+    }
+
+    /// Forgets all but those with most votes.
+    fn keep_best(&mut self, count: usize) {
+        if self.found.len() <= count {
+            return;
+        }
+        let mut all: Vec<(Reverse<u32>, u32)> =
+            self.found.iter().map(|(number, votes)| (Reverse(*votes), *number)).collect();
+        all.sort_unstable();
+        all.truncate(count);
+        self.found = all.into_iter().map(|(votes, number)| (number, votes.0)).collect();
     }
 
     /// Counts `weight` for every article of a list that is a candidate already.

@@ -16,6 +16,18 @@ pub const PRIOR_ARTICLES: f64 = 4096.0;
 /// bits more, one chance match is expected among 64 stores of its size.
 pub const MARGIN_BITS: f64 = 6.0;
 
+/// Bits of terms by their frequencies, in the order of these.
+///
+/// A term counts -log2 of its share among the articles that have the most frequent
+/// of the terms. That one is a function word in any text but a headline, so these
+/// are about the articles in the text's language: a word is not called rare because
+/// the store has little in its language, or little at all.
+pub fn term_bits(frequencies: &[u32]) -> Vec<f64> {
+    let most = frequencies.iter().copied().max().unwrap_or(0);
+    let bits = |frequency: u32| (f64::from(most + 1) / f64::from(frequency.max(1))).log2();
+    frequencies.iter().map(|it| bits(*it)).collect()
+}
+
 /// Weighs shingles by their rarity in a store of a known size.
 #[derive(Debug, Clone, Copy)]
 pub struct Rarity {
@@ -33,9 +45,14 @@ impl Rarity {
         (self.population / f64::from(article_frequency.max(1))).log2().max(0.0)
     }
 
+    /// log2 of the number of articles, those of the background included.
+    pub fn population_bits(self) -> f64 {
+        self.population.log2()
+    }
+
     /// What a match needs.
     pub fn bits_min(self) -> f64 {
-        self.population.log2() + MARGIN_BITS
+        self.population_bits() + MARGIN_BITS
     }
 
     /// The bits of runs of matched words. `frequencies` has one value a
@@ -81,6 +98,19 @@ mod tests {
             assert!(bits(5) >= rarity.bits_min(), "{articles}");
             assert!(bits(3) < rarity.bits_min(), "{articles}");
         }
+    }
+
+    #[test]
+    fn terms_weigh_by_their_share_of_the_most_frequent_one() {
+        let bits = term_bits(&[1023, 511, 1, 0]);
+        assert!((bits[0] - (1024.0_f64 / 1023.0).log2()).abs() < 1e-9);
+        assert!((bits[2] - 10.0).abs() < 1e-9 && (bits[3] - 10.0).abs() < 1e-9);
+        assert!(bits[1] > 1.0 && bits[1] < 1.01);
+        assert!(
+            term_bits(&[1, 1, 0]).iter().all(|it| *it <= 1.0),
+            "little is known, little counts"
+        );
+        assert!(term_bits(&[]).is_empty());
     }
 
     #[test]

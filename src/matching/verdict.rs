@@ -1,14 +1,18 @@
 //! The verdict on a teaser: what similarity and evidence amount to.
 
-/// Similarity of a MATCH, inclusive: at 0.6 all verbatim teasers of the
-/// measured data are right.
-pub const MATCH_SIMILARITY_MIN: f64 = 0.6;
-/// Similarity of a POSSIBLE, inclusive.
-pub const POSSIBLE_SIMILARITY_MIN: f64 = 0.45;
+/// Similarity from which on a teaser stands in an article, inclusive: its evidence
+/// alone makes a MATCH. Below, its terms decide.
+pub const STANDING_SIMILARITY_MIN: f64 = 0.9;
 /// Similarity of VERBATIM, inclusive: one word in twenty.
 pub const VERBATIM_SIMILARITY_MIN: f64 = 0.95;
-/// Share of the bits of a MATCH that a POSSIBLE needs, inclusive.
-pub const POSSIBLE_BITS_SHARE: f64 = 0.75;
+/// Similarity of EDITED, inclusive.
+pub const EDITED_SIMILARITY_MIN: f64 = 0.4;
+/// Confidence of a MATCH by terms, inclusive.
+pub const MATCH_CONFIDENCE_MIN: f64 = 0.7;
+/// Confidence of a MATCH by terms alone, in other words, inclusive: overwhelming.
+pub const REWRITTEN_MATCH_CONFIDENCE_MIN: f64 = 0.995;
+/// Confidence of a POSSIBLE by terms, inclusive.
+pub const POSSIBLE_CONFIDENCE_MIN: f64 = 0.25;
 /// Words below which no teaser is answered.
 pub const TEASER_WORDS_MIN: usize = 5;
 
@@ -32,14 +36,26 @@ pub enum Kind {
     Verbatim,
     /// With some words changed.
     Edited,
+    /// In other words.
+    Rewritten,
 }
 
-/// The verdict for one article, from the share of the teaser's words that
-/// stand there, and what these weigh against what a match needs.
-pub fn verdict(similarity: f64, bits: f64, bits_min: f64) -> Verdict {
-    if similarity >= MATCH_SIMILARITY_MIN && bits >= bits_min {
+/// The probability that a teaser which stands in an article with so many bits of
+/// evidence stands there by no chance. Among `population` articles, one in
+/// 2^(bits - log2 population) would have as much by chance.
+pub fn standing_confidence(bits: f64, population_bits: f64) -> f64 {
+    1.0 / (1.0 + (population_bits - bits).exp2())
+}
+
+/// The verdict that follows from the confidence in the best article by its terms.
+pub fn of_confidence(confidence: f64, kind: Kind) -> Verdict {
+    let match_min = match kind {
+        Kind::Verbatim | Kind::Edited => MATCH_CONFIDENCE_MIN,
+        Kind::Rewritten => REWRITTEN_MATCH_CONFIDENCE_MIN,
+    };
+    if confidence >= match_min {
         Verdict::Match
-    } else if similarity >= POSSIBLE_SIMILARITY_MIN && bits >= POSSIBLE_BITS_SHARE * bits_min {
+    } else if confidence >= POSSIBLE_CONFIDENCE_MIN {
         Verdict::Possible
     } else {
         Verdict::NoMatch
@@ -48,7 +64,13 @@ pub fn verdict(similarity: f64, bits: f64, bits_min: f64) -> Verdict {
 
 /// The kind of a match with this similarity.
 pub fn kind(similarity: f64) -> Kind {
-    if similarity >= VERBATIM_SIMILARITY_MIN { Kind::Verbatim } else { Kind::Edited }
+    if similarity >= VERBATIM_SIMILARITY_MIN {
+        Kind::Verbatim
+    } else if similarity >= EDITED_SIMILARITY_MIN {
+        Kind::Edited
+    } else {
+        Kind::Rewritten
+    }
 }
 
 #[cfg(test)]
@@ -56,16 +78,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_similarity_and_evidence_count() {
-        for (similarity, bits, expected) in [
-            (1.0, 20.0, Verdict::Match),
-            (0.6, 20.0, Verdict::Match),
-            (0.59, 90.0, Verdict::Possible),
-            (1.0, 19.9, Verdict::Possible),
-            (1.0, 14.9, Verdict::NoMatch),
-            (0.44, 90.0, Verdict::NoMatch),
+    fn verdicts_and_kinds_change_at_their_bounds() {
+        for (confidence, kind, verdict) in [
+            (0.7, Kind::Edited, Verdict::Match),
+            (0.699, Kind::Edited, Verdict::Possible),
+            (0.995, Kind::Rewritten, Verdict::Match),
+            (0.994, Kind::Rewritten, Verdict::Possible),
+            (0.25, Kind::Rewritten, Verdict::Possible),
+            (0.249, Kind::Verbatim, Verdict::NoMatch),
         ] {
-            assert_eq!(verdict(similarity, bits, 20.0), expected, "{similarity} {bits}");
+            assert_eq!(of_confidence(confidence, kind), verdict, "{confidence} {kind:?}");
         }
+        assert_eq!(kind(0.95), Kind::Verbatim);
+        assert_eq!(kind(0.949), Kind::Edited);
+        assert_eq!(kind(0.4), Kind::Edited);
+        assert_eq!(kind(0.399), Kind::Rewritten);
+    }
+
+    #[test]
+    fn chance_is_even_where_the_bits_are_those_of_the_population() {
+        assert!((standing_confidence(20.0, 20.0) - 0.5).abs() < 1e-9);
+        assert!(standing_confidence(26.0, 20.0) > 0.98);
+        assert!(standing_confidence(500.0, 20.0) <= 1.0);
     }
 }

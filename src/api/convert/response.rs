@@ -180,6 +180,7 @@ fn teaser_match(found: &TeaserMatch) -> v1::TeaserMatch {
     let TeaserMatch {
         id,
         verdict: own,
+        confidence,
         kind,
         field,
         similarity,
@@ -190,6 +191,7 @@ fn teaser_match(found: &TeaserMatch) -> v1::TeaserMatch {
     let kind = match kind {
         Kind::Verbatim => v1::MatchKind::Verbatim,
         Kind::Edited => v1::MatchKind::Edited,
+        Kind::Rewritten => v1::MatchKind::Rewritten,
     };
     let field = match field {
         Field::Title => v1::ArticleField::Title,
@@ -203,6 +205,7 @@ fn teaser_match(found: &TeaserMatch) -> v1::TeaserMatch {
         field: field.into(),
         similarity: *similarity,
         evidence_bits: *evidence_bits,
+        confidence: *confidence,
         teaser_span: Some(span(*teaser_span)),
         article_span: Some(span(*article_span)),
     }

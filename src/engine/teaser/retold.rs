@@ -1,0 +1,178 @@
+//! Teasers in other words: rare terms propose, and their rarity, how much of the
+//! teaser they cover and the margin to the runner-up decide.
+
+use std::ops::Range;
+
+use crate::engine::core::Core;
+use crate::engine::error::EngineError;
+use crate::engine::find::descending;
+use crate::engine::record::Features;
+use crate::engine::teaser::aligned::{ALIGNED_STEPS_MAX, Aligned, Alignment};
+use crate::engine::teaser::{Field, Found, Question, is_answerable};
+use crate::hash::HashMap;
+use crate::index::keys::{FieldTokens, LEAD_TOKENS};
+use crate::index::{TermProposal, TermQuery};
+use crate::matching::align::Pattern;
+use crate::matching::retelling::{Case, Retold, Support};
+use crate::matching::verdict::{self, Kind, Verdict};
+use crate::store::ArticleNumber;
+use crate::term::{self, Term};
+
+/// Estimated Jaccard similarity with the best article from which on another one
+/// is a copy of it: no runner-up.
+const COPY_JACCARD_MIN: f64 = 0.5;
+/// Similarity from which on two articles that hold a teaser both are its: neither
+/// is the other's runner-up.
+const HOLDS_SIMILARITY_MIN: f64 = 0.8;
+
+impl Core {
+    /// What was found for each teaser; for those that stand in no article, what
+    /// terms find, with one look-up and one read for all of them.
+    pub(super) fn with_retold(
+        &self,
+        questions: &[Question<'_>],
+        aligned: Vec<Aligned>,
+    ) -> Result<Vec<Vec<Found>>, EngineError> {
+        let open: Vec<(usize, Vec<Term>)> = questions
+            .iter()
+            .zip(&aligned)
+            .enumerate()
+            .filter(|(_, (question, aligned))| {
+                aligned.standing.is_empty() && is_answerable(question.tokens, question.proposal)
+            })
+            .map(|(at, (question, _))| (at, term::distinct([question.tokens.hashes.as_slice()])))
+            .collect();
+        let queries: Vec<TermQuery<'_>> = open
+            .iter()
+            .filter_map(|(at, terms)| Some(TermQuery { terms, filter: questions.get(*at)?.filter }))
+            .collect();
+        let mut proposals =
+            if queries.is_empty() { Vec::new() } else { self.index.terms(&queries)? };
+        for ((at, _), proposal) in open.iter().zip(&mut proposals) {
+            let near = aligned.get(*at).map(|it| it.near.as_slice()).unwrap_or_default();
+            let new: Vec<ArticleNumber> =
+                near.iter().copied().filter(|it| !proposal.candidates.contains(it)).collect();
+            proposal.candidates.extend(new);
+        }
+        let features = self.features(proposals.iter().flat_map(|it| it.candidates.clone()))?;
+        let mut found: Vec<Vec<Found>> = aligned.into_iter().map(|it| it.standing).collect();
+        for ((at, terms), proposal) in open.iter().zip(&proposals) {
+            if let (Some(place), Some(question)) = (found.get_mut(*at), questions.get(*at)) {
+                *place = passed(question, terms, proposal, &features);
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// A candidate, and how far it has the teaser's terms and words.
+struct Ranked<'a> {
+    number: ArticleNumber,
+    features: &'a Features,
+    support: Support,
+    alignment: Option<Alignment>,
+}
+
+impl Ranked<'_> {
+    fn similarity(&self) -> f64 {
+        self.alignment.as_ref().map_or(0.0, |it| it.similarity)
+    }
+
+    /// Whether it says the same as another: a copy of it, or both hold the teaser.
+    fn is_one_with(&self, other: &Self) -> bool {
+        let (a, b) = (&self.features.sketch.minhash, &other.features.sketch.minhash);
+        a.estimated_jaccard(b) >= COPY_JACCARD_MIN
+            || self.similarity().min(other.similarity()) >= HOLDS_SIMILARITY_MIN
+    }
+}
+
+/// The best article, and those that say the same, where it is told apart from all
+/// others.
+fn passed(
+    question: &Question<'_>,
+    terms: &[Term],
+    proposal: &TermProposal,
+    features: &HashMap<ArticleNumber, Features>,
+) -> Vec<Found> {
+    let retold = Retold::new(terms, &proposal.frequencies);
+    let ranked = ranked(question, &retold, &proposal.candidates, features);
+    let Some(best) = ranked.first() else { return Vec::new() };
+    let runner_up = ranked.iter().find(|it| !it.is_one_with(best));
+    let confidence = retold.confidence(Case {
+        similarity: best.similarity(),
+        support: best.support,
+        runner_up_bits: runner_up.map_or(0.0, |it| it.support.bits()),
+    });
+    let verdict = verdict::of_confidence(confidence, verdict::kind(best.similarity()));
+    if verdict > Verdict::Possible {
+        return Vec::new();
+    }
+    let same = ranked.iter().filter(|it| it.is_one_with(best));
+    let found = same.filter_map(|it| found(question, &retold, it, (verdict, confidence)));
+    found.take(question.max_results).collect()
+}
+
+/// The candidates, those with most support first.
+fn ranked<'a>(
+    question: &Question<'_>,
+    retold: &Retold,
+    candidates: &[ArticleNumber],
+    features: &'a HashMap<ArticleNumber, Features>,
+) -> Vec<Ranked<'a>> {
+    let pattern = Pattern::new(&question.tokens.hashes);
+    let mut steps_left = ALIGNED_STEPS_MAX;
+    let mut ranked: Vec<Ranked<'_>> = candidates
+        .iter()
+        .filter_map(|number| {
+            let features = features.get(number)?;
+            let fields = &features.fields;
+            let rest = fields.text.get(LEAD_TOKENS..).unwrap_or_default();
+            let support = retold.support(&fields.leading(), rest);
+            let alignment =
+                if steps_left > 0 { Alignment::of(question, &pattern, fields) } else { None };
+            steps_left = steps_left.saturating_sub(fields.len() * pattern.blocks());
+            Some(Ranked { number: *number, features, support, alignment })
+        })
+        .collect();
+    ranked.sort_by_key(|it| (descending(it.support.bits()), it.number));
+    ranked
+}
+
+fn found(
+    question: &Question<'_>,
+    retold: &Retold,
+    it: &Ranked<'_>,
+    (verdict, confidence): (Verdict, f64),
+) -> Option<Found> {
+    let aligned = it.alignment.clone().map(|at| at.found(it.number, verdict, confidence));
+    if let Some(found) = aligned.filter(|it| it.kind != Kind::Rewritten) {
+        return Some(found);
+    }
+    let (field, article) = place(retold, &it.features.fields)?;
+    Some(Found {
+        number: it.number,
+        verdict,
+        kind: Kind::Rewritten,
+        confidence,
+        similarity: it.similarity(),
+        bits: it.support.whole,
+        field,
+        teaser: 0..question.tokens.len(),
+        article,
+    })
+}
+
+/// Where most of the terms stand together.
+fn place(retold: &Retold, fields: &FieldTokens) -> Option<(Field, Range<usize>)> {
+    let fields = [
+        (Field::Title, &fields.title),
+        (Field::Description, &fields.description),
+        (Field::Body, &fields.text),
+    ];
+    let places = fields.into_iter().filter_map(|(field, tokens)| {
+        let (bits, range) = retold.densest(tokens)?;
+        Some((field, bits, range))
+    });
+    let (field, _, range) = places.min_by_key(|it| descending(it.1))?;
+    Some((field, range))
+}

@@ -7,6 +7,7 @@ use crate::matching::runs;
 use crate::shingle;
 use crate::sketch::Sketch;
 use crate::text::ByteSpan;
+use crate::text::cues::Cues;
 use crate::text::tokens::{TokenHash, Tokens};
 use crate::text::truncation;
 
@@ -52,7 +53,7 @@ pub fn sign(text: &str, kind: TextKind) -> Result<Signature, EngineError> {
     check_text("text", text)?;
     let tokens = match kind {
         TextKind::Article => Tokens::of(text),
-        TextKind::Teaser => truncation::blurb(text).tokens,
+        TextKind::Teaser => truncation::blurb(text, Cues::builtin()).tokens,
     };
     if tokens.is_empty() {
         return Err(Invalid::new("text", Problem::WithoutTokens).into());

@@ -19,6 +19,7 @@ use crate::matching::verdict::{self, Kind, POSSIBLE_SIMILARITY_MIN, TEASER_WORDS
 use crate::shingle;
 use crate::store::ArticleNumber;
 use crate::text::ByteSpan;
+use crate::text::cues::Cues;
 use crate::text::tokens::Tokens;
 use crate::text::truncation;
 
@@ -124,7 +125,7 @@ impl Engine {
 
 fn read_teaser(text: &str) -> Result<Tokens, Invalid> {
     check_text("text", text)?;
-    let tokens = truncation::blurb(text).tokens;
+    let tokens = truncation::blurb(text, Cues::builtin()).tokens;
     if tokens.is_empty() {
         return Err(Invalid::new("text", Problem::WithoutTokens));
     }

@@ -5,6 +5,7 @@
 mod support;
 
 use doublon::api::v1::{MatchKind, Relation, SegmentKind, TeaserVerdict};
+use doublon::text::cues::Cues;
 use support::{SamplePage, Server, sample, slice};
 
 const LANGUAGES: [&str; 5] = ["fr", "en", "de", "zh", "ar"];
@@ -123,6 +124,31 @@ async fn a_recrawled_body_is_a_duplicate() {
         assert!((0.5..1.0).contains(&duplicate.jaccard), "{}", duplicate.jaccard);
     }
     server.stop().await;
+}
+
+/// A label that only a user's file of cues knows makes a list of what follows.
+#[tokio::test]
+async fn a_label_can_be_added() {
+    let page = SamplePage::read("page.de.tsv");
+    let label = page.of_kind(SegmentKind::SectionLabel)[0];
+    let text = page.text.replace(label, "Aus derselben Feder");
+    let kinds_of = async |cues: Cues| {
+        let mut server = Server::start_with(None, cues).await;
+        let answer = server.page(&text).await;
+        server.stop().await;
+        answer.segments.iter().map(|it| (it.kind(), it.text.clone())).collect::<Vec<_>>()
+    };
+    let kind = |kinds: &[(SegmentKind, String)]| {
+        kinds.iter().find(|it| it.1 == "Aus derselben Feder").unwrap().0
+    };
+    let mut cues = Cues::builtin().clone();
+    assert_ne!(kind(&kinds_of(cues.clone()).await), SegmentKind::SectionLabel);
+    cues.add("[label]\naus derselben feder\n").unwrap();
+    let kinds = kinds_of(cues).await;
+    assert_eq!(kind(&kinds), SegmentKind::SectionLabel);
+    let found: Vec<SegmentKind> = kinds.iter().map(|it| it.0).collect();
+    let expected: Vec<SegmentKind> = page.kinds.iter().map(|it| it.0).collect();
+    assert_eq!(found, expected);
 }
 
 /// The first `bytes` of a text, ended inside a word where the script has words.

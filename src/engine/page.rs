@@ -10,7 +10,6 @@ use crate::index::Filter;
 use crate::matching::overlap::Relation;
 use crate::matching::verdict::Verdict;
 use crate::text::ByteSpan;
-use crate::text::cues::Cues;
 use crate::text::page::{self, Block, SegmentKind};
 
 /// Lines of a page that are matched with the store, at most: the first ones.
@@ -57,7 +56,7 @@ impl Engine {
     /// Splits a page, matches its teasers, and looks for duplicates of its body.
     pub fn analyze_page(&self, request: &PageRequest) -> Result<PageAnswer, EngineError> {
         check_text("text", &request.text)?;
-        let blocks = page::blocks(&request.text, Cues::builtin());
+        let blocks = page::blocks(&request.text, &self.core.cues);
         if blocks.iter().all(|it| it.tokens.is_empty()) {
             return Err(Invalid::new("text", Problem::WithoutTokens).into());
         }

@@ -107,7 +107,8 @@ impl Engine {
         &self,
         requests: &[TeaserRequest],
     ) -> Vec<Result<TeaserAnswer, EngineError>> {
-        let read: Vec<_> = parallel::each(requests.iter().collect(), |it| read_teaser(&it.text));
+        let read: Vec<_> =
+            parallel::each(requests.iter().collect(), |it| read_teaser(&it.text, &self.core.cues));
         let readable: Vec<(&TeaserRequest, &Tokens)> = requests
             .iter()
             .zip(&read)
@@ -123,9 +124,9 @@ impl Engine {
     }
 }
 
-fn read_teaser(text: &str) -> Result<Tokens, Invalid> {
+fn read_teaser(text: &str, cues: &Cues) -> Result<Tokens, Invalid> {
     check_text("text", text)?;
-    let tokens = truncation::blurb(text, Cues::builtin()).tokens;
+    let tokens = truncation::blurb(text, cues).tokens;
     if tokens.is_empty() {
         return Err(Invalid::new("text", Problem::WithoutTokens));
     }

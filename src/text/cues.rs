@@ -19,7 +19,7 @@ const BUILTIN: [&str; 5] = [
 ];
 
 /// The phrases of all sections.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cues {
     /// `[continue]`: the links at the end of a blurb.
     pub continues: Phrases,
@@ -34,7 +34,7 @@ pub struct Cues {
 }
 
 /// A set of phrases, each as its token hashes.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Phrases {
     phrases: HashSet<Vec<TokenHash>>,
     tokens_max: usize,

@@ -7,7 +7,7 @@
 //! the ends of sentences. Every line gets a score for being part of the article;
 //! the article is the path of lines with the greatest sum, which may leave out a
 //! block between two parts. What only a store can know, that a line is another
-//! article's teaser, comes in as a flag a line.
+//! article's teaser or the site's standing text, comes in for each line.
 
 mod block;
 mod headline;
@@ -38,6 +38,18 @@ pub enum SegmentKind {
     Other,
 }
 
+/// What a store knows of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Known {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// It is the teaser of an article that is not the page's own.
+    Foreign,
+    /// It is the site's own: it stands in articles that have nothing in common.
+    Standing,
+}
+
 /// Words of a teaser, at least.
 const TEASER_WORDS_MIN: usize = 4;
 /// Words of a line in a list of teasers that is a blurb if it ends a sentence;
@@ -52,19 +64,19 @@ const PROMPT_WORDS_MAX: usize = 30;
 /// article itself.
 const LIST_TO_BODY: i64 = 2;
 
-/// Says what each line is. `foreign` has a flag a block: whether the store knows
-/// it as the teaser of an article that is not the page's own.
-pub fn split(blocks: &[Block], foreign: &[bool]) -> Vec<SegmentKind> {
+/// Says what each line is. `known` has what a store knows of each; nothing behind
+/// its end.
+pub fn split(blocks: &[Block], known: &[Known]) -> Vec<SegmentKind> {
     let mut regions = Regions::of(blocks);
-    let mut article = path::best(&score::scores(blocks, &regions, foreign));
-    let without_lists = path::best(&score::scores(blocks, &regions.without_lists(), foreign));
+    let mut article = path::best(&score::scores(blocks, &regions, known));
+    let without_lists = path::best(&score::scores(blocks, &regions.without_lists(), known));
     if without_lists.sum >= LIST_TO_BODY * article.sum {
         // What looked like a list is most of the text: it is the article.
         regions.unlist(&without_lists.lines);
         article = without_lists;
     }
     let start = article.lines.iter().position(|it| *it).unwrap_or_default();
-    let body = trim::body(blocks, &regions, foreign, article.lines);
+    let body = trim::body(blocks, &regions, known, article.lines);
     let mut kinds: Vec<SegmentKind> = blocks
         .iter()
         .enumerate()
@@ -72,7 +84,7 @@ pub fn split(blocks: &[Block], foreign: &[bool]) -> Vec<SegmentKind> {
             let facts = Facts {
                 in_body: is_set(&body, at),
                 in_list: is_set(&regions.lists, at),
-                foreign: is_set(foreign, at),
+                known: known_of(known, at),
             };
             kind(block, facts)
         })
@@ -93,11 +105,15 @@ pub fn tokens_of(blocks: &[Block], kinds: &[SegmentKind], kind: SegmentKind) -> 
 struct Facts {
     in_body: bool,
     in_list: bool,
-    foreign: bool,
+    known: Known,
 }
 
 fn is_set(flags: &[bool], at: usize) -> bool {
     flags.get(at).copied().unwrap_or(false)
+}
+
+fn known_of(known: &[Known], at: usize) -> Known {
+    known.get(at).copied().unwrap_or_default()
 }
 
 fn kind(block: &Block, facts: Facts) -> SegmentKind {
@@ -106,14 +122,18 @@ fn kind(block: &Block, facts: Facts) -> SegmentKind {
         Label::Inline => return SegmentKind::TeaserHeadline,
         Label::None => {}
     }
+    if facts.known == Known::Standing {
+        return SegmentKind::Other;
+    }
     if facts.in_body {
         return SegmentKind::Body;
     }
-    let is_teaser = facts.foreign || facts.in_list || block.repeated || block.truncated;
+    let is_foreign = facts.known == Known::Foreign;
+    let is_teaser = is_foreign || facts.in_list || block.repeated || block.truncated;
     let is_blurb = block.ends_sentence || block.truncated || block.words >= BLURB_WORDS_MIN;
     let is_notice = block.ends_sentence && block.words < SENTENCE_BLURB_WORDS_MIN;
     let is_prompt = block.prompt && block.words <= PROMPT_WORDS_MAX;
-    if !facts.foreign && !block.truncated && (is_prompt || (facts.in_list && is_notice)) {
+    if !is_foreign && !block.truncated && (is_prompt || (facts.in_list && is_notice)) {
         return SegmentKind::Other;
     }
     match is_teaser && block.words >= TEASER_WORDS_MIN {

@@ -62,6 +62,14 @@ impl Server {
         async { self.client.put_article(request).await.unwrap() }
     }
 
+    pub(crate) async fn put_of(&mut self, site: &str, id: &str, text: &str) {
+        let mut request = put_request(id, text);
+        if let Some(article) = &mut request.article {
+            site.clone_into(&mut article.site);
+        }
+        self.client.put_article(request).await.unwrap();
+    }
+
     pub(crate) async fn teaser(&mut self, text: &str) -> v1::MatchTeaserResponse {
         let request = v1::MatchTeaserRequest { text: text.to_owned(), ..Default::default() };
         self.client.match_teaser(request).await.unwrap()

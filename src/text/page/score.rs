@@ -6,8 +6,8 @@
 //! value is theirs, rounded; where they did not, the one that stood before.
 
 use crate::text::page::block::{Block, Label};
-use crate::text::page::is_set;
 use crate::text::page::list::Regions;
+use crate::text::page::{Known, is_set, known_of};
 
 /// What a line costs before its words count. A line that ends a sentence pays
 /// little for being in the article, so that short paragraphs stay in it; one that
@@ -28,7 +28,7 @@ const HEADING_COST: i64 = 25;
 const INLINE_COST: i64 = 10;
 /// A line behind the heading that ends the article.
 const AFTER_COST: i64 = 20;
-/// A prompt is worth nothing, less this.
+/// A prompt is worth nothing, less this; standing text as much.
 const PROMPT_COST: i64 = 25;
 /// A byline or the head of a comment, and what it costs the lines around it: a
 /// comment is a paragraph but for them.
@@ -43,11 +43,11 @@ const SEPARATOR_COST: i64 = 1;
 const REPEATED_PART: i64 = 4;
 
 /// The score of each line.
-pub(super) fn scores(blocks: &[Block], regions: &Regions, foreign: &[bool]) -> Vec<i64> {
+pub(super) fn scores(blocks: &[Block], regions: &Regions, known: &[Known]) -> Vec<i64> {
     (0..blocks.len())
         .filter_map(|at| {
             let block = blocks.get(at)?;
-            if let Some(cost) = cost_elsewhere(block, at, regions, foreign) {
+            if let Some(cost) = cost_elsewhere(block, at, regions, known_of(known, at)) {
                 return Some(-cost);
             }
             Some(score(block, clocks_near(blocks, at)))
@@ -57,15 +57,18 @@ pub(super) fn scores(blocks: &[Block], regions: &Regions, foreign: &[bool]) -> V
 
 /// What a line costs that is something else than the article; `None` if it need
 /// not be.
-fn cost_elsewhere(block: &Block, at: usize, regions: &Regions, foreign: &[bool]) -> Option<i64> {
+fn cost_elsewhere(block: &Block, at: usize, regions: &Regions, known: Known) -> Option<i64> {
     match block.label {
         Label::Heading => return Some(HEADING_COST),
         Label::Inline => return Some(INLINE_COST),
         Label::None => {}
     }
+    if known == Known::Standing {
+        return Some(PROMPT_COST);
+    }
     let words = words(block);
     let is_teaser = block.truncated
-        || is_set(foreign, at)
+        || known == Known::Foreign
         || is_set(&regions.listed_elsewhere, at)
         || (block.repeated && !block.ends_sentence);
     if is_teaser {

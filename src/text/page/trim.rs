@@ -5,7 +5,7 @@
 use crate::hash::HashSet;
 use crate::text::page::block::{Block, Label};
 use crate::text::page::list::Regions;
-use crate::text::page::{PROMPT_WORDS_MAX, is_set};
+use crate::text::page::{Known, PROMPT_WORDS_MAX, is_set, known_of};
 use crate::text::tokens::TokenHash;
 
 /// Headlines of other articles stand in rows: this many lines at least, each of
@@ -28,7 +28,7 @@ const STANDFIRST_SHARED_PART: usize = 2;
 pub(super) fn body(
     blocks: &[Block],
     regions: &Regions,
-    foreign: &[bool],
+    known: &[Known],
     path: Vec<bool>,
 ) -> Vec<bool> {
     let start = path.iter().position(|it| *it).unwrap_or_default();
@@ -37,11 +37,11 @@ pub(super) fn body(
         let elsewhere = is_set(&regions.lists, at)
             || is_set(&regions.after, at)
             || is_set(&regions.listed_elsewhere, at)
-            || is_set(foreign, at);
+            || known_of(known, at) != Known::Nothing;
         *flag &= !elsewhere && !is_foreign_matter(block);
     }
     take_out_rows(blocks, &mut body);
-    add_standfirst(blocks, regions, foreign, &mut body, start);
+    add_standfirst(blocks, regions, known, &mut body, start);
     body
 }
 
@@ -91,7 +91,7 @@ fn rows(blocks: &[Block]) -> Vec<bool> {
 fn add_standfirst(
     blocks: &[Block],
     regions: &Regions,
-    foreign: &[bool],
+    known: &[Known],
     body: &mut [bool],
     start: usize,
 ) {
@@ -105,7 +105,7 @@ fn add_standfirst(
         let Some(block) = blocks.get(at) else { continue };
         let is_free = !is_set(&regions.lists, at)
             && !is_set(&regions.after, at)
-            && !is_set(foreign, at)
+            && known_of(known, at) == Known::Nothing
             && !block.repeated
             && !block.truncated
             && !block.prompt

@@ -157,12 +157,22 @@ impl<'a> Line<'a> {
     }
 
     fn ends_article(&self, ends: &Phrases) -> bool {
-        let Some(length) = ends.prefix(&self.tokens.hashes) else { return false };
+        let from = self.leading_number();
+        let Some(length) = ends.prefix_at(&self.tokens.hashes, from).map(|it| from + it) else {
+            return false;
+        };
         let behind = self.behind(length);
         let is_apart = behind.starts_with(|it: char| APART.contains(&it) || it == '(')
             || behind.starts_with(|it: char| it.is_ascii_digit());
         let rest = self.tokens.len() - length;
-        rest == 0 || (rest <= END_REST_MAX && is_apart)
+        let is_open = length >= OPEN_LABEL_MIN && rest <= HEADING_REST_MAX && !self.ends_sentence;
+        rest == 0 || (rest <= END_REST_MAX && is_apart) || is_open
+    }
+
+    /// Tokens of a number at the start, as in "33 comments".
+    fn leading_number(&self) -> usize {
+        let is_number = |it: &&ByteSpan| it.of(self.text).chars().all(char::is_numeric);
+        self.tokens.spans.iter().take_while(is_number).count()
     }
 
     fn is_prompt(&self, prompts: &Phrases) -> bool {
@@ -273,7 +283,10 @@ mod tests {
     #[test]
     fn signs_are_seen_in_a_line() {
         let block = |line: &str| blocks(line, Cues::builtin()).remove(0);
-        for line in ["Comments", "Kommentare (33)", "Tags: harbour, ferry", "Bình luận"] {
+        for line in ["Comments", "33 comments", "Comments are now closed for this story"] {
+            assert!(block(line).ends_article, "{line}");
+        }
+        for line in ["Kommentare (33)", "Tags: harbour, ferry", "Bình luận"] {
             assert!(block(line).ends_article, "{line}");
         }
         assert!(!block("Comments by the mayor drew laughter.").ends_article);

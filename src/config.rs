@@ -5,9 +5,11 @@
 use std::fmt;
 use std::net::ToSocketAddrs;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::service::Settings;
+use crate::text::cues::{CueError, Cues};
 
 /// The prefix of environment variables: `DOUBLON_LISTEN` is `listen`.
 pub const ENV_PREFIX: &str = "DOUBLON_";
@@ -29,7 +31,13 @@ const CACHE_MIB: Key = Key { name: "cache_mib", default: "256" };
 const DRAIN_SECONDS: Key = Key { name: "drain_seconds", default: "10" };
 const LOG: Key = Key { name: "log", default: "info" };
 const LOG_FORMAT: Key = Key { name: "log_format", default: "text" };
-const KEYS: [Key; 7] = [LISTEN, DATA_DIR, IN_MEMORY, CACHE_MIB, DRAIN_SECONDS, LOG, LOG_FORMAT];
+/// A file of cues; none by default.
+const CUES: Key = Key { name: "cues", default: "" };
+const KEYS: [Key; 8] =
+    [LISTEN, DATA_DIR, IN_MEMORY, CACHE_MIB, DRAIN_SECONDS, LOG, LOG_FORMAT, CUES];
+
+/// Lines of a file of cues that are told to be wrong, at most.
+const CUE_MISTAKES_MAX: usize = 10;
 
 /// What was typed in one place: keys and values, each with where it stands.
 #[derive(Debug, Clone, Default)]
@@ -155,6 +163,7 @@ pub fn resolve(sources: &[Typed]) -> Result<Resolved, ConfigError> {
         "json" => Some(LogFormat::Json),
         _ => None,
     });
+    let cues = resolver.cues();
     match (listen, data_dir, in_memory, cache, drain, log, log_format) {
         (
             Some(listen),
@@ -169,6 +178,7 @@ pub fn resolve(sources: &[Typed]) -> Result<Resolved, ConfigError> {
                 data_dir: (!in_memory).then_some(data_dir),
                 cache_bytes: cache << 20,
                 drain_timeout: Duration::from_secs(drain as u64),
+                cues: Arc::new(cues),
             };
             Ok(Resolved { listen, settings, log, log_format })
         }
@@ -213,6 +223,29 @@ impl Resolver<'_> {
             }
         }
         Some(in_memory)
+    }
+
+    /// The built-in cues with those of a file, whose mistakes are told line by
+    /// line.
+    fn cues(&mut self) -> Cues {
+        let mut cues = Cues::builtin().clone();
+        let entry = self.sources.iter().flat_map(|it| &it.entries).find(|it| it.key == CUES.name);
+        let Some(Entry { value: file, origin, .. }) = entry else { return cues };
+        match std::fs::read_to_string(file) {
+            Ok(text) => {
+                let errors = cues.add(&text).err().unwrap_or_default();
+                let told = |it: &CueError| format!("{file} ({origin}), {it}");
+                self.mistakes.extend(errors.iter().take(CUE_MISTAKES_MAX).map(told));
+                if errors.len() > CUE_MISTAKES_MAX {
+                    let more = errors.len() - CUE_MISTAKES_MAX;
+                    self.mistakes.push(format!("{file} ({origin}), and {more} lines more"));
+                }
+            }
+            Err(error) => {
+                self.mistakes.push(format!("{origin} is {file:?}, which cannot be read: {error}"));
+            }
+        }
+        cues
     }
 
     fn value<T>(
@@ -285,6 +318,24 @@ mod tests {
         assert_eq!(resolve(&[flags, env_memory, file]).unwrap().settings.data_dir, folder);
         let both = Typed::from_toml("f", "data_dir = \"x\"\nin_memory = true");
         assert!(resolve(&[both]).unwrap_err().to_string().contains("exclude each other"));
+    }
+
+    #[test]
+    fn a_file_of_cues_adds_to_the_built_in_ones_and_its_mistakes_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("cues.txt");
+        let name = file.to_str().unwrap().to_owned();
+        std::fs::write(&file, "[label]\nvom selben autor\n").unwrap();
+        let resolved = resolve(&[env(&[("DOUBLON_CUES", &name)])]).unwrap();
+        assert_ne!(*resolved.settings.cues, *Cues::builtin());
+        assert_eq!(*resolve(&[]).unwrap().settings.cues, *Cues::builtin());
+        std::fs::write(&file, "lost\n[labels]\n").unwrap();
+        let wrong = env(&[("DOUBLON_CUES", &name), ("DOUBLON_CACHE_MIB", "0")]);
+        let ConfigError(mistakes) = resolve(&[wrong]).unwrap_err();
+        assert_eq!(mistakes.len(), 3, "{mistakes:?}");
+        assert!(mistakes[1].contains("cues.txt (DOUBLON_CUES), line 1: \"lost\""), "{mistakes:?}");
+        let absent = resolve(&[env(&[("DOUBLON_CUES", "/nowhere/cues")])]).unwrap_err();
+        assert!(absent.to_string().contains("cannot be read"), "{absent}");
     }
 
     #[test]

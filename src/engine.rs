@@ -25,6 +25,7 @@ use crate::engine::error::EngineError;
 use crate::engine::writer::Writer;
 use crate::index::Index;
 use crate::store::Store;
+use crate::text::cues::Cues;
 
 /// A store with its index, and the thread that writes to both.
 #[derive(Debug)]
@@ -44,9 +45,18 @@ impl Engine {
         clock: Clock,
         progress: impl FnMut(u64, u64),
     ) -> Result<Self, EngineError> {
-        let core = Core { store, index, clock };
+        let cues = Arc::new(Cues::builtin().clone());
+        let core = Core { store, index, clock, cues };
         rebuild::rebuild(&core, progress)?;
         let writer = Writer::start(core.clone())?;
         Ok(Self { core, writer })
+    }
+
+    /// The same, reading blurbs and pages by these cues instead of the built-in
+    /// ones. Nothing that is stored depends on them.
+    #[must_use]
+    pub fn with_cues(mut self, cues: Arc<Cues>) -> Self {
+        self.core.cues = cues;
+        self
     }
 }

@@ -9,7 +9,10 @@ mod stream;
 pub use crate::service::run::{LISTENING_TARGET, ServeError, run};
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+
+use crate::text::cues::Cues;
 
 /// Bytes of a message, at most.
 pub const MESSAGE_BYTES_MAX: usize = 16 << 20;
@@ -23,4 +26,6 @@ pub struct Settings {
     pub cache_bytes: usize,
     /// How long calls under way may take once the service is stopped.
     pub drain_timeout: Duration,
+    /// The phrases by which blurbs and pages are read.
+    pub cues: Arc<Cues>,
 }

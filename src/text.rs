@@ -2,7 +2,7 @@
 //! truncation marks, and the split of a page into segments. Pure; knows no
 //! hash but a token's, no store and no article.
 
-mod cues;
+pub mod cues;
 pub mod normal;
 pub mod page;
 pub mod tokens;

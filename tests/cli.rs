@@ -299,15 +299,22 @@ fn a_stop_is_clean_and_a_second_server_is_told_why_not() {
 fn every_mistake_of_a_configuration_is_told_at_once() {
     let folder = TempDir::new().unwrap();
     let config = file(&folder, "d.toml", "listen = \"nowhere\"\nshards = 3\n");
+    let cues = file(&folder, "cues.txt", "[label]\nread also\n[labels]\nrelated\n");
     let output = doublon()
-        .args(["serve", "--config", &config])
+        .args(["serve", "--config", &config, "--cues", &cues])
         .env("DOUBLON_CACHE_MIB", "many")
         .env("DOUBLON_COLOUR", "x")
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(2));
     let line = stderr(&output);
-    for part in ["listen in ", "shards in ", "DOUBLON_CACHE_MIB is \"many\"", "DOUBLON_COLOUR"] {
+    for part in [
+        "listen in ",
+        "shards in ",
+        "DOUBLON_CACHE_MIB is \"many\"",
+        "DOUBLON_COLOUR",
+        "(--cues), line 3: ",
+    ] {
         assert!(line.contains(part), "{part} not in {line}");
     }
     assert_eq!(line.lines().count(), 1);

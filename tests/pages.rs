@@ -4,7 +4,10 @@
 
 mod support;
 
-use doublon::api::v1::{MatchKind, Relation, SegmentKind, TeaserVerdict};
+use doublon::api::v1::{
+    AnalyzePageRequest, AnalyzePageResponse, MatchKind, Relation, SegmentKind, TeaserVerdict,
+};
+use doublon::text::cues::Cues;
 use support::{SamplePage, Server, sample, slice};
 
 const LANGUAGES: [&str; 5] = ["fr", "en", "de", "zh", "ar"];
@@ -123,6 +126,105 @@ async fn a_recrawled_body_is_a_duplicate() {
         assert!((0.5..1.0).contains(&duplicate.jaccard), "{}", duplicate.jaccard);
     }
     server.stop().await;
+}
+
+/// A line that three articles have which are not alike is the site's, not the
+/// article's; in two, or in copies of one, it may be anything.
+#[tokio::test]
+async fn standing_text_is_learnt_from_the_store() {
+    const STANDING: &str = "The Lantern has been printed on recycled paper by the cooperative of \
+        Harrowmere since the spring of 1974 and belongs to its readers.";
+    let mut server = Server::in_memory().await;
+    let page = SamplePage::read("page.en.tsv");
+    let paragraph = page.of_kind(SegmentKind::Body)[2];
+    let text = page.text.replace(paragraph, &format!("{paragraph}\n{STANDING}"));
+    let articles = ["article.en.txt", "article.de.txt", "article.fr.txt"].map(sample);
+    for copy in 0..4 {
+        let text = format!("{}\n{STANDING}", articles[0]);
+        server.put_of("lantern.example", &format!("copy {copy}"), &text).await;
+    }
+    let kind_of = |answer: &AnalyzePageResponse| {
+        answer.segments.iter().find(|it| it.text == STANDING).unwrap().kind()
+    };
+    for (at, article) in articles.iter().enumerate().skip(1) {
+        assert_ne!(kind_of(&server.page(&text).await), SegmentKind::Other, "{at}");
+        let text = format!("{article}\n{STANDING}");
+        server.put_of("www.Lantern.example", &at.to_string(), &text).await;
+    }
+    let answer = server.page(&text).await;
+    assert_eq!(kind_of(&answer), SegmentKind::Other);
+    let body: Vec<&str> = answer
+        .segments
+        .iter()
+        .filter(|it| it.kind() == SegmentKind::Body)
+        .map(|it| it.text.as_str())
+        .collect();
+    assert_eq!(body, page.of_kind(SegmentKind::Body));
+    for (site, is_its_own) in [("lantern.example", true), ("other.example", false)] {
+        let request =
+            AnalyzePageRequest { text: text.clone(), site: site.to_owned(), ..Default::default() };
+        let answer = server.client.analyze_page(request).await.unwrap();
+        assert_eq!(kind_of(&answer) == SegmentKind::Other, is_its_own, "{site}");
+    }
+    server.stop().await;
+}
+
+/// However often a teaser stands on a page, whole or cut, it is answered once.
+#[tokio::test]
+async fn the_same_teaser_is_one_teaser() {
+    let mut server = Server::in_memory().await;
+    let page = SamplePage::read("page.fr.tsv");
+    server.put("fr", &sample("article.fr.txt")).await;
+    let blurb = page.of_kind(SegmentKind::Teaser)[0];
+    let shorter = format!("{}...", cut_in_a_word(blurb, 120));
+    let text = page.text.replacen(blurb, &shorter, 1);
+    let answer = server.page(&text).await;
+    let places: Vec<u32> =
+        (0..).zip(&answer.segments).filter(|it| it.1.teaser.is_some()).map(|it| it.0).collect();
+    let mut told: Vec<u32> =
+        answer.teasers.iter().flat_map(|it| it.segment_indexes.clone()).collect();
+    told.sort_unstable();
+    assert_eq!(told, places, "every teaser stands in one group");
+    let same: Vec<_> = answer.teasers.iter().filter(|it| it.segment_indexes.len() > 1).collect();
+    let [same] = same.as_slice() else { panic!("{:?}", answer.teasers) };
+    let texts: Vec<&str> = same
+        .segment_indexes
+        .iter()
+        .map(|at| answer.segments[usize::try_from(*at).unwrap()].text.as_str())
+        .collect();
+    assert_eq!(texts, [shorter.as_str(), blurb]);
+    let whole = same.answer.as_ref().unwrap();
+    assert_eq!(whole.matches[0].article_id, "fr");
+    let longest = answer.segments.iter().find(|it| it.text == blurb).unwrap();
+    assert_eq!(Some(whole), longest.teaser.as_ref());
+    let firsts: Vec<u32> = answer.teasers.iter().map(|it| it.segment_indexes[0]).collect();
+    assert!(firsts.is_sorted(), "in page order");
+    server.stop().await;
+}
+
+/// A label that only a user's file of cues knows makes a list of what follows.
+#[tokio::test]
+async fn a_label_can_be_added() {
+    let page = SamplePage::read("page.de.tsv");
+    let label = page.of_kind(SegmentKind::SectionLabel)[0];
+    let text = page.text.replace(label, "Aus derselben Feder");
+    let kinds_of = async |cues: Cues| {
+        let mut server = Server::start_with(None, cues).await;
+        let answer = server.page(&text).await;
+        server.stop().await;
+        answer.segments.iter().map(|it| (it.kind(), it.text.clone())).collect::<Vec<_>>()
+    };
+    let kind = |kinds: &[(SegmentKind, String)]| {
+        kinds.iter().find(|it| it.1 == "Aus derselben Feder").unwrap().0
+    };
+    let mut cues = Cues::builtin().clone();
+    assert_ne!(kind(&kinds_of(cues.clone()).await), SegmentKind::SectionLabel);
+    cues.add("[label]\naus derselben feder\n").unwrap();
+    let kinds = kinds_of(cues).await;
+    assert_eq!(kind(&kinds), SegmentKind::SectionLabel);
+    let found: Vec<SegmentKind> = kinds.iter().map(|it| it.0).collect();
+    let expected: Vec<SegmentKind> = page.kinds.iter().map(|it| it.0).collect();
+    assert_eq!(found, expected);
 }
 
 /// The first `bytes` of a text, ended inside a word where the script has words.

@@ -20,6 +20,10 @@ pub(super) struct Args {
     /// Print the body only, as plain text: what `doublon put` takes
     #[arg(long)]
     body: bool,
+    /// The site of the page: what stands in several unrelated articles of it is
+    /// its own text
+    #[arg(long, value_name = "SITE")]
+    page_site: Option<String>,
     #[command(flatten)]
     filter: FilterArgs,
     /// At most this many matches a teaser, and duplicates of the body, 1 to 100
@@ -32,6 +36,7 @@ pub(super) async fn run(args: Args, common: &Common) -> anyhow::Result<Found> {
         text: input::text(&args.file)?,
         filter: args.filter.filter(),
         max_results: args.max_results,
+        site: args.page_site.unwrap_or_default(),
     };
     let answer = common.connect().await?.analyze_page(request).await?;
     if args.body {
@@ -41,8 +46,9 @@ pub(super) async fn run(args: Args, common: &Common) -> anyhow::Result<Found> {
         say(&json::line(&answer)?)?;
         return Ok(Found::Yes);
     }
-    for segment in &answer.segments {
+    for (at, segment) in (0..).zip(&answer.segments) {
         print_segment(segment)?;
+        print_teaser(&answer.teasers, at)?;
     }
     if answer.body_duplicates.is_empty() {
         say(&paint(DIM, "\nthe body is new: no stored article is related to it"))?;
@@ -72,12 +78,21 @@ fn print_segment(segment: &v1::Segment) -> anyhow::Result<()> {
         "{} {}",
         paint(style.bold(), &format!("{name:>15}")),
         paint(style, &harmless(&segment.text))
-    ))?;
-    let Some(teaser) = &segment.teaser else { return Ok(()) };
-    if teaser.matches.is_empty() {
-        return say(&format!("{:>15} {}", "", verdict(teaser.verdict())));
+    ))
+}
+
+/// A teaser's matches, where the teaser stands first.
+fn print_teaser(teasers: &[v1::PageTeaser], segment: u32) -> anyhow::Result<()> {
+    let is_it = |it: &&v1::PageTeaser| it.segment_indexes.contains(&segment);
+    let Some(teaser) = teasers.iter().find(is_it) else { return Ok(()) };
+    let Some(answer) = &teaser.answer else { return Ok(()) };
+    if teaser.segment_indexes.first() != Some(&segment) {
+        return say(&format!("{:>15} {}", "", paint(DIM, "the same teaser as above")));
     }
-    for found in &teaser.matches {
+    if answer.matches.is_empty() {
+        return say(&format!("{:>15} {}", "", verdict(answer.verdict())));
+    }
+    for found in &answer.matches {
         say(&format!("{:>15} {}", "", teaser_match(found)))?;
     }
     Ok(())

@@ -41,6 +41,10 @@ pub(super) struct Args {
     /// How to log: text or json [default: text]
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<String>,
+    /// A file of phrases by which pages name lists of other articles, prompts and
+    /// so on, in addition to the built-in ones
+    #[arg(long, value_name = "FILE")]
+    cues: Option<String>,
     /// A TOML file with any of these, its keys written with underscores
     #[arg(long, value_name = "FILE", env = "DOUBLON_CONFIG")]
     config: Option<String>,
@@ -73,6 +77,7 @@ fn resolve(args: Args) -> anyhow::Result<Resolved> {
         ("--drain-seconds", args.drain_seconds),
         ("--log", args.log),
         ("--log-format", args.log_format),
+        ("--cues", args.cues),
     ]);
     let variables = std::env::vars_os().filter_map(|(name, value)| {
         Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))

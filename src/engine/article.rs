@@ -123,7 +123,7 @@ fn check_present(field: &str, value: &str) -> Result<(), Invalid> {
     if value.is_empty() { Err(Invalid::new(field, Problem::Missing)) } else { Ok(()) }
 }
 
-fn check_bytes(field: &str, value: &str, limit: usize) -> Result<(), Invalid> {
+pub(super) fn check_bytes(field: &str, value: &str, limit: usize) -> Result<(), Invalid> {
     if value.len() > limit {
         let problem = Problem::TooLong { actual: value.len(), limit, unit: "bytes" };
         return Err(Invalid::new(field, problem));

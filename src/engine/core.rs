@@ -1,4 +1,5 @@
-//! What the readers and the writer share: the store, the index and the clock.
+//! What the readers and the writer share: the store, the index,
+//! the clock and the cues.
 
 use std::sync::Arc;
 
@@ -8,12 +9,14 @@ use crate::engine::record::{Features, StoredArticle};
 use crate::hash::HashMap;
 use crate::index::Index;
 use crate::store::{ArticleNumber, Part, Store};
+use crate::text::cues::Cues;
 
 #[derive(Debug, Clone)]
 pub(super) struct Core {
     pub(super) store: Arc<dyn Store>,
     pub(super) index: Arc<dyn Index>,
     pub(super) clock: Clock,
+    pub(super) cues: Arc<Cues>,
 }
 
 impl Core {

@@ -1,16 +1,19 @@
 //! Pages: the split by cues, then what the store knows of each line.
 
+mod repeated;
+mod standing;
+
 use crate::engine::Engine;
-use crate::engine::article::{ArticleId, check_text};
+use crate::engine::article::{ArticleId, SITE_BYTES_MAX, check_bytes, check_text};
 use crate::engine::error::{EngineError, Invalid, Problem};
 use crate::engine::find::{Duplicate, Question, Subject};
 use crate::engine::teaser::{TEASER_TOKENS_MAX, TeaserAnswer, TeaserRequest};
 use crate::hash::{HashMap, HashSet};
-use crate::index::Filter;
+use crate::index::{Filter, keys};
 use crate::matching::overlap::Relation;
 use crate::matching::verdict::Verdict;
 use crate::text::ByteSpan;
-use crate::text::page::{self, Block, SegmentKind};
+use crate::text::page::{self, Block, Known, SegmentKind};
 
 /// Lines of a page that are matched with the store, at most: the first ones.
 pub const MATCHED_LINES_MAX: usize = 2000;
@@ -30,6 +33,9 @@ pub struct PageRequest {
     pub filter: Filter,
     /// At most this many matches a teaser, and duplicates of the body.
     pub max_results: usize,
+    /// Its site, whose standing text is looked for; empty where it is not known,
+    /// then it is looked for among all articles.
+    pub site: String,
 }
 
 /// What on a page is what.
@@ -39,6 +45,17 @@ pub struct PageAnswer {
     pub segments: Vec<Segment>,
     /// What the body is related to.
     pub body_duplicates: Vec<Duplicate>,
+    /// The teasers, each once, in the order of their first segments.
+    pub teasers: Vec<PageTeaser>,
+}
+
+/// A teaser that stands on a page, once or more.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PageTeaser {
+    /// The places of its segments, ascending.
+    pub segments: Vec<usize>,
+    /// Which of them has most words; its answer is the teaser's.
+    pub longest: usize,
 }
 
 /// A line of a page.
@@ -56,22 +73,23 @@ impl Engine {
     /// Splits a page, matches its teasers, and looks for duplicates of its body.
     pub fn analyze_page(&self, request: &PageRequest) -> Result<PageAnswer, EngineError> {
         check_text("text", &request.text)?;
-        let blocks = page::blocks(&request.text);
+        check_bytes("site", &request.site, SITE_BYTES_MAX)?;
+        let blocks = page::blocks(&request.text, &self.core.cues);
         if blocks.iter().all(|it| it.tokens.is_empty()) {
             return Err(Invalid::new("text", Problem::WithoutTokens).into());
         }
         let mut answers = self.match_lines(request, &blocks)?;
         let first = page::split(&blocks, &[]);
         let duplicates = self.body_duplicates(request, &blocks, &first)?;
-        let foreign = foreign(&answers, &duplicates);
-        let kinds = page::split(&blocks, &foreign);
+        let known = self.known(request, &blocks, &first, (&answers, &duplicates))?;
+        let kinds = page::split(&blocks, &known);
         let mut body_duplicates = if kinds == first {
             duplicates
         } else {
             self.body_duplicates(request, &blocks, &kinds)?
         };
         body_duplicates.truncate(request.max_results);
-        let segments = blocks
+        let segments: Vec<Segment> = blocks
             .iter()
             .zip(kinds)
             .enumerate()
@@ -84,7 +102,39 @@ impl Engine {
                 Segment { kind, span: block.span, teaser }
             })
             .collect();
-        Ok(PageAnswer { segments, body_duplicates })
+        let matched: Vec<usize> =
+            (0..segments.len()).filter(|at| has_teaser(&segments, *at)).collect();
+        let teasers = repeated::groups(&blocks, &matched)
+            .into_iter()
+            .map(|(segments, longest)| PageTeaser { segments, longest });
+        Ok(PageAnswer { teasers: teasers.collect(), segments, body_duplicates })
+    }
+
+    /// What the store knows of each line, from the first split, the answers to all
+    /// lines as teasers and the duplicates of the body.
+    fn known(
+        &self,
+        request: &PageRequest,
+        blocks: &[Block],
+        first: &[SegmentKind],
+        (answers, duplicates): (&[Option<TeaserAnswer>], &[Duplicate]),
+    ) -> Result<Vec<Known>, EngineError> {
+        let related = duplicates.iter().filter(|it| it.relation != Relation::Overlaps);
+        let related: HashSet<&ArticleId> = related.map(|it| &it.id).collect();
+        let site = keys::site_key(&request.site, "");
+        let sites = if site == 0 { Vec::new() } else { vec![site] };
+        let filter = Filter { sites, ..Filter::all() };
+        let asked: Vec<usize> = (0..blocks.len().min(MATCHED_LINES_MAX))
+            .filter(|at| first.get(*at).is_some_and(|it| *it != SegmentKind::Other))
+            .collect();
+        let standing = self.core.standing(blocks, &asked, &filter, &related)?;
+        let foreign = foreign(answers, related);
+        let known = standing.into_iter().zip(foreign).map(|it| match it {
+            (true, _) => Known::Standing,
+            (false, true) => Known::Foreign,
+            (false, false) => Known::Nothing,
+        });
+        Ok(known.collect())
     }
 
     /// Every line as a teaser; `None` where it cannot be one.
@@ -140,16 +190,18 @@ impl Engine {
     }
 }
 
+fn has_teaser(segments: &[Segment], at: usize) -> bool {
+    segments.get(at).is_some_and(|it| it.teaser.is_some())
+}
+
 /// Which lines are teasers of an article that is not the page's own. The page's
-/// own are those that its body is a copy or a part of, and those that several
-/// of its lines stand in.
-fn foreign(answers: &[Option<TeaserAnswer>], duplicates: &[Duplicate]) -> Vec<bool> {
+/// own are those that its body is related to, which `own` gives, and those that
+/// several of its lines stand in.
+fn foreign<'a>(answers: &'a [Option<TeaserAnswer>], mut own: HashSet<&'a ArticleId>) -> Vec<bool> {
     let mut lines: HashMap<&ArticleId, usize> = HashMap::default();
     for it in answers.iter().flatten().flat_map(|it| &it.matches) {
         *lines.entry(&it.id).or_default() += 1;
     }
-    let related = duplicates.iter().filter(|it| it.relation != Relation::Overlaps);
-    let mut own: HashSet<&ArticleId> = related.map(|it| &it.id).collect();
     own.extend(lines.into_iter().filter(|it| it.1 >= SHARED_LINES_MIN).map(|it| it.0));
     let is_foreign = |answer: &TeaserAnswer| {
         answer.verdict == Verdict::Match && !answer.matches.iter().any(|it| own.contains(&it.id))

@@ -1,5 +1,6 @@
 //! What needs no store: the signature of a text, and two texts compared.
 
+use crate::engine::Engine;
 use crate::engine::article::check_text;
 use crate::engine::error::{EngineError, Invalid, Problem};
 use crate::matching::overlap::{Overlap, ShingleSet};
@@ -7,6 +8,7 @@ use crate::matching::runs;
 use crate::shingle;
 use crate::sketch::Sketch;
 use crate::text::ByteSpan;
+use crate::text::cues::Cues;
 use crate::text::tokens::{TokenHash, Tokens};
 use crate::text::truncation;
 
@@ -47,12 +49,18 @@ pub struct Comparison {
     pub aligned: Vec<(ByteSpan, ByteSpan)>,
 }
 
-/// The signature of a text.
-pub fn sign(text: &str, kind: TextKind) -> Result<Signature, EngineError> {
+impl Engine {
+    /// The signature of a text.
+    pub fn sign(&self, text: &str, kind: TextKind) -> Result<Signature, EngineError> {
+        sign(text, kind, &self.core.cues)
+    }
+}
+
+fn sign(text: &str, kind: TextKind, cues: &Cues) -> Result<Signature, EngineError> {
     check_text("text", text)?;
     let tokens = match kind {
         TextKind::Article => Tokens::of(text),
-        TextKind::Teaser => truncation::blurb(text).tokens,
+        TextKind::Teaser => truncation::blurb(text, cues).tokens,
     };
     if tokens.is_empty() {
         return Err(Invalid::new("text", Problem::WithoutTokens).into());

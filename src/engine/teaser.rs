@@ -21,6 +21,7 @@ use crate::matching::verdict::{Kind, TEASER_WORDS_MIN, Verdict};
 use crate::shingle;
 use crate::store::ArticleNumber;
 use crate::text::ByteSpan;
+use crate::text::cues::Cues;
 use crate::text::tokens::Tokens;
 use crate::text::truncation;
 
@@ -123,7 +124,8 @@ impl Engine {
         &self,
         requests: &[TeaserRequest],
     ) -> Vec<Result<TeaserAnswer, EngineError>> {
-        let read: Vec<_> = parallel::each(requests.iter().collect(), |it| read_teaser(&it.text));
+        let read: Vec<_> =
+            parallel::each(requests.iter().collect(), |it| read_teaser(&it.text, &self.core.cues));
         let readable: Vec<(&TeaserRequest, &Tokens)> = requests
             .iter()
             .zip(&read)
@@ -139,9 +141,9 @@ impl Engine {
     }
 }
 
-fn read_teaser(text: &str) -> Result<Tokens, Invalid> {
+fn read_teaser(text: &str, cues: &Cues) -> Result<Tokens, Invalid> {
     check_text("text", text)?;
-    let tokens = truncation::blurb(text).tokens;
+    let tokens = truncation::blurb(text, cues).tokens;
     if tokens.is_empty() {
         return Err(Invalid::new("text", Problem::WithoutTokens));
     }

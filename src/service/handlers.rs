@@ -43,7 +43,7 @@ impl DoublonService for Handlers {
         request: Request<v1::SignRequest>,
     ) -> Result<Response<v1::SignResponse>, Status> {
         let (text, kind) = convert::sign(request.into_inner()).map_err(ApiError::from)?;
-        self.call(Work::Read, move |_| Ok(convert::signed(&sign::sign(&text, kind)?))).await
+        self.call(Work::Read, move |it| Ok(convert::signed(&it.sign(&text, kind)?))).await
     }
 
     async fn compare(

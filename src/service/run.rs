@@ -27,6 +27,7 @@ use crate::service::handlers::Handlers;
 use crate::service::{MESSAGE_BYTES_MAX, Settings};
 use crate::store::Store;
 use crate::store::embedded::EmbeddedStore;
+use crate::text::cues::Cues;
 
 /// The service whose health is reported, beside that of the whole server.
 const SERVICE_NAME: &str = "doublon.v1.DoublonService";
@@ -85,7 +86,7 @@ pub async fn run(
     tokio::pin!(shutdown);
     let data_dir = settings.data_dir.clone();
     let opening = task::spawn_blocking(move || {
-        open(settings.data_dir.as_deref(), settings.cache_bytes, clock)
+        open(settings.data_dir.as_deref(), settings.cache_bytes, clock, settings.cues)
     });
     tokio::select! {
         engine = opening => admission.open(engine??),
@@ -162,6 +163,7 @@ fn open(
     data_dir: Option<&std::path::Path>,
     cache_bytes: usize,
     clock: Clock,
+    cues: Arc<Cues>,
 ) -> Result<Engine, EngineError> {
     let store: Arc<dyn Store> = match data_dir {
         Some(folder) => Arc::new(EmbeddedStore::open(folder, cache_bytes)?),
@@ -176,7 +178,7 @@ fn open(
             reported = now;
         }
     })?;
-    Ok(engine)
+    Ok(engine.with_cues(cues))
 }
 
 async fn set_health(health: &HealthReporter, status: ServingStatus) {

@@ -2,7 +2,7 @@
 //! more"), and the word that they cut.
 
 use crate::text::ByteSpan;
-use crate::text::cues;
+use crate::text::cues::Cues;
 use crate::text::normal;
 use crate::text::tokens::Tokens;
 
@@ -20,9 +20,9 @@ pub struct Blurb {
 /// A mark that touches the last word may have cut it, so that word is left
 /// out; a mark behind a space has not. A character of a script without spaces
 /// is whole either way.
-pub fn blurb(text: &str) -> Blurb {
+pub fn blurb(text: &str, cues: &Cues) -> Blurb {
     let mut tokens = Tokens::of(text);
-    let mut truncated = drop_continue_link(text, &mut tokens);
+    let mut truncated = drop_continue_link(text, &mut tokens, cues);
     let gap = gap_after(text, &tokens, text.len());
     if let Some(mark) = first_mark(gap) {
         truncated = true;
@@ -35,8 +35,8 @@ pub fn blurb(text: &str) -> Blurb {
 
 /// Drops "Read more" and its like from the end, where punctuation or a line
 /// break sets it apart from the sentence.
-fn drop_continue_link(text: &str, tokens: &mut Tokens) -> bool {
-    let Some(length) = cues::continues().suffix(&tokens.hashes) else { return false };
+fn drop_continue_link(text: &str, tokens: &mut Tokens, cues: &Cues) -> bool {
+    let Some(length) = cues.continues.suffix(&tokens.hashes) else { return false };
     let kept = tokens.len() - length;
     let Some(link) = tokens.span(kept..tokens.len()).filter(|_| kept > 0) else { return false };
     for _ in 0..length {
@@ -95,7 +95,7 @@ mod tests {
             ("...", "", true),
             ("", "", false),
         ] {
-            let blurb = blurb(text);
+            let blurb = blurb(text, Cues::builtin());
             let words = blurb.tokens.spans.iter().map(|it| tokens::normal_form(it.of(text)));
             assert_eq!(words.collect::<Vec<_>>().join(" "), kept, "{text}");
             assert_eq!(blurb.truncated, truncated, "{text}");

@@ -3,11 +3,13 @@
 
 use std::future::Future;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use doublon::api::v1;
 use doublon::client::Client;
 use doublon::service::{self, Settings};
+use doublon::text::cues::Cues;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -25,10 +27,15 @@ impl Server {
     }
 
     pub(crate) async fn start(data_dir: Option<PathBuf>) -> Self {
+        Self::start_with(data_dir, Cues::builtin().clone()).await
+    }
+
+    pub(crate) async fn start_with(data_dir: Option<PathBuf>, cues: Cues) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let drain_timeout = Duration::from_secs(5);
-        let settings = Settings { data_dir, cache_bytes: 16 << 20, drain_timeout };
+        let cues = Arc::new(cues);
+        let settings = Settings { data_dir, cache_bytes: 16 << 20, drain_timeout, cues };
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(service::run(listener, settings, async move {
             stopped.await.ok();
@@ -53,6 +60,14 @@ impl Server {
     ) -> impl Future<Output = v1::PutArticleResponse> + use<'_> {
         let request = put_request(id, text);
         async { self.client.put_article(request).await.unwrap() }
+    }
+
+    pub(crate) async fn put_of(&mut self, site: &str, id: &str, text: &str) {
+        let mut request = put_request(id, text);
+        if let Some(article) = &mut request.article {
+            site.clone_into(&mut article.site);
+        }
+        self.client.put_article(request).await.unwrap();
     }
 
     pub(crate) async fn teaser(&mut self, text: &str) -> v1::MatchTeaserResponse {

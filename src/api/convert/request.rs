@@ -111,9 +111,9 @@ pub fn match_teaser(request: v1::MatchTeaserRequest) -> Result<TeaserRequest, In
 
 /// A page.
 pub fn analyze_page(request: v1::AnalyzePageRequest) -> Result<PageRequest, Invalid> {
-    let v1::AnalyzePageRequest { text, filter, max_results } = request;
+    let v1::AnalyzePageRequest { text, filter, max_results, site } = request;
     let max_results = count("max_results", max_results, MATCHES_DEFAULT, RESULTS_MAX)?;
-    Ok(PageRequest { text, filter: self::filter(filter)?, max_results })
+    Ok(PageRequest { text, filter: self::filter(filter)?, max_results, site })
 }
 
 fn filter(filter: Option<v1::Filter>) -> Result<Filter, Invalid> {

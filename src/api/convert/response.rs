@@ -5,7 +5,7 @@ use prost_types::Timestamp;
 use crate::api::v1;
 use crate::engine::article::{Article, UnixTime};
 use crate::engine::find::Duplicate;
-use crate::engine::page::PageAnswer;
+use crate::engine::page::{PageAnswer, PageTeaser, Segment};
 use crate::engine::put::{PutAnswer, PutOutcome};
 use crate::engine::read::ListPage;
 use crate::engine::record::StoredArticle;
@@ -123,7 +123,8 @@ pub fn matched(answer: &TeaserAnswer) -> v1::MatchTeaserResponse {
 
 /// What on a page is what; `text` is the page.
 pub fn page(answer: &PageAnswer, text: &str) -> v1::AnalyzePageResponse {
-    let PageAnswer { segments, body_duplicates } = answer;
+    let PageAnswer { segments, body_duplicates, teasers } = answer;
+    let teasers = teasers.iter().map(|it| page_teaser(it, segments));
     let segments = segments.iter().map(|it| v1::Segment {
         kind: segment_kind(it.kind).into(),
         span: Some(span(it.span)),
@@ -133,6 +134,17 @@ pub fn page(answer: &PageAnswer, text: &str) -> v1::AnalyzePageResponse {
     v1::AnalyzePageResponse {
         segments: segments.collect(),
         body_duplicates: body_duplicates.iter().map(duplicate).collect(),
+        teasers: teasers.collect(),
+    }
+}
+
+fn page_teaser(teaser: &PageTeaser, segments: &[Segment]) -> v1::PageTeaser {
+    let PageTeaser { segments: places, longest } = teaser;
+    let answer = segments.get(*longest).and_then(|it| it.teaser.as_ref());
+    let index = |at: &usize| u32::try_from(*at).unwrap_or(u32::MAX);
+    v1::PageTeaser {
+        segment_indexes: places.iter().map(index).collect(),
+        answer: answer.map(matched),
     }
 }
 

@@ -4,12 +4,13 @@
 use crate::hash;
 use crate::hash::HashMap;
 use crate::text::ByteSpan;
-use crate::text::cues;
+use crate::text::cues::{Cues, Phrases};
 use crate::text::tokens::{TokenHash, Tokens};
 use crate::text::truncation;
 
 /// A line of a page that is not blank.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "signs that a line may have in any combination")]
 pub struct Block {
     /// Its place in the page, without the blanks around it.
     pub span: ByteSpan,
@@ -24,6 +25,23 @@ pub struct Block {
     pub ends_sentence: bool,
     /// Whether it announces other articles.
     pub label: Label,
+    /// Whether it is the heading of what comes after an article: comments, tags.
+    pub ends_article: bool,
+    /// Whether it asks the reader for something, or is the site's own notice.
+    pub prompt: bool,
+    /// Whether it is a caption that names who took the picture.
+    pub caption: bool,
+    /// Whether it is a short line with a time of day: a byline, or a comment's.
+    pub clock: bool,
+    /// Signs that stand between links, as in "Home | News", at most
+    /// three.
+    pub separators: usize,
+    /// Whether it is an item of a list that is marked as one, or a quotation.
+    pub marked: bool,
+    /// Whether a list may follow: it ends in a colon.
+    pub introduces: bool,
+    /// By which lines that begin alike are found; `None` in a short line.
+    pub beginning: Option<u64>,
     /// Whether its beginning stands elsewhere on the page in a line that is
     /// about as long, or longer.
     pub repeated: bool,
@@ -40,22 +58,40 @@ pub enum Label {
     Inline,
 }
 
-/// Tokens that a heading may have behind a label that ends in a colon.
+/// Separators of a line that count.
+const SEPARATORS_MAX: usize = 3;
+/// Tokens that a heading may have behind a label: "Most read in local sports".
 const HEADING_REST_MAX: usize = 3;
+/// Tokens of a label that has others behind it, without a colon, at least; and
+/// words of that line, at most.
+const OPEN_LABEL_MIN: usize = 2;
+const OPEN_HEADING_WORDS_MAX: usize = 8;
 /// Tokens that a headline has behind an inline label, at least.
 const INLINE_REST_MIN: usize = 3;
+/// Tokens behind "Tags:" and the like, at most.
+const END_REST_MAX: usize = 12;
+/// A prompt of n tokens speaks for a line of at most this many times n * n.
+const PROMPT_REACH: usize = 6;
+/// Tokens of a line in which prompts are looked for, at most.
+const PROMPTED_TOKENS_MAX: usize = 400;
+/// A credit stands among the last tokens of a caption that ends no sentence.
+const CREDIT_FROM_END: usize = 6;
+/// Behind a bracket it may stand a little further from the end of any line.
+const BRACKETED_CREDIT_FROM_END: usize = 8;
+/// Words of a line with a time of day, fewer than this.
+const CLOCK_WORDS_END: usize = 16;
 /// Tokens by which lines that begin alike are found.
 const REPEATED_TOKENS: usize = 8;
 
 /// The lines of a page.
-pub fn blocks(page: &str) -> Vec<Block> {
+pub fn blocks(page: &str, cues: &Cues) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
     let mut start = 0;
     for line in page.split_inclusive(['\n', '\r', '\u{2028}', '\u{2029}', '\u{0B}', '\u{0C}']) {
         let text = line.trim();
         if !text.is_empty() {
             let offset = start + (line.len() - line.trim_start().len());
-            blocks.push(block(text, offset));
+            blocks.push(block(text, offset, cues));
         }
         start += line.len();
     }
@@ -63,33 +99,123 @@ pub fn blocks(page: &str) -> Vec<Block> {
     blocks
 }
 
-fn block(text: &str, offset: usize) -> Block {
-    let blurb = truncation::blurb(text);
+fn block(text: &str, offset: usize, cues: &Cues) -> Block {
+    let blurb = truncation::blurb(text, cues);
+    let line = Line { text, tokens: Tokens::of(text), ends_sentence: ends_sentence(text) };
+    let words = blurb.tokens.words();
     Block {
         span: ByteSpan::new(offset, offset + text.len()),
-        words: blurb.tokens.words(),
+        words,
         truncated: blurb.truncated,
-        ends_sentence: ends_sentence(text),
-        label: label(text),
+        ends_sentence: line.ends_sentence,
+        label: line.label(&cues.labels),
+        ends_article: line.ends_article(&cues.ends),
+        prompt: line.is_prompt(&cues.prompts),
+        caption: line.is_caption(&cues.credits),
+        clock: words < CLOCK_WORDS_END && has_clock(text),
+        separators: text.matches(SEPARATORS).take(SEPARATORS_MAX).count(),
+        marked: text.starts_with(|it: char| MARKERS.contains(&it) || it.is_numeric()),
+        introduces: text.ends_with(COLONS),
+        beginning: beginning(&blurb.tokens.hashes),
         repeated: false,
         tokens: blurb.tokens,
     }
 }
 
-fn label(text: &str) -> Label {
-    let tokens = Tokens::of(text);
-    let Some(length) = cues::labels().prefix(&tokens.hashes) else { return Label::None };
-    let rest = tokens.len() - length;
-    let label_end = tokens.span(0..length).map_or(0, |it| it.end as usize);
-    let behind = text.get(label_end..).unwrap_or_default().trim_start();
-    let set_apart = behind.starts_with([':', '：', '>', '»', '–', '—', '|', '-', '→', '►', '▶']);
-    if rest == 0 || (rest <= HEADING_REST_MAX && text.ends_with([':', '：'])) {
-        Label::Heading
-    } else if set_apart && rest >= INLINE_REST_MIN {
-        Label::Inline
-    } else {
-        Label::None
+const COLONS: [char; 2] = [':', '：'];
+const SEPARATORS: [char; 7] = ['|', '»', '›', '•', '·', '>', '/'];
+/// What items of a list and quotations begin with.
+const MARKERS: [char; 15] =
+    ['•', '*', '-', '–', '—', '·', '▪', '■', '●', '+', '"', '“', '„', '«', '「'];
+/// What sets a label apart from what it labels.
+const APART: [char; 11] = [':', '：', '>', '»', '–', '—', '|', '-', '→', '►', '▶'];
+
+/// A line with all of its tokens.
+struct Line<'a> {
+    text: &'a str,
+    tokens: Tokens,
+    ends_sentence: bool,
+}
+
+impl<'a> Line<'a> {
+    fn label(&self, labels: &Phrases) -> Label {
+        let Some(length) = labels.prefix(&self.tokens.hashes) else { return Label::None };
+        let rest = self.tokens.len() - length;
+        let is_short = rest <= HEADING_REST_MAX;
+        let is_open = length >= OPEN_LABEL_MIN
+            && self.tokens.words() <= OPEN_HEADING_WORDS_MAX
+            && !self.ends_sentence;
+        if rest == 0 || (is_short && self.text.ends_with(COLONS)) {
+            Label::Heading
+        } else if rest >= INLINE_REST_MIN && self.behind(length).starts_with(APART) {
+            Label::Inline
+        } else if is_short && is_open {
+            Label::Heading
+        } else {
+            Label::None
+        }
     }
+
+    fn ends_article(&self, ends: &Phrases) -> bool {
+        let from = self.leading_number();
+        let Some(length) = ends.prefix_at(&self.tokens.hashes, from).map(|it| from + it) else {
+            return false;
+        };
+        let behind = self.behind(length);
+        let is_apart = behind.starts_with(|it: char| APART.contains(&it) || it == '(')
+            || behind.starts_with(|it: char| it.is_ascii_digit());
+        let rest = self.tokens.len() - length;
+        let is_open = length >= OPEN_LABEL_MIN && rest <= HEADING_REST_MAX && !self.ends_sentence;
+        rest == 0 || (rest <= END_REST_MAX && is_apart) || is_open
+    }
+
+    /// Tokens of a number at the start, as in "33 comments".
+    fn leading_number(&self) -> usize {
+        let is_number = |it: &&ByteSpan| it.of(self.text).chars().all(char::is_numeric);
+        self.tokens.spans.iter().take_while(is_number).count()
+    }
+
+    fn is_prompt(&self, prompts: &Phrases) -> bool {
+        let reached = |length: usize| self.tokens.len() <= PROMPT_REACH * length * length;
+        let line = &self.tokens.hashes;
+        self.text.contains('©')
+            || (line.len() <= PROMPTED_TOKENS_MAX
+                && (0..line.len()).any(|at| prompts.prefix_at(line, at).is_some_and(reached)))
+    }
+
+    fn is_caption(&self, credits: &Phrases) -> bool {
+        let end = self.tokens.len();
+        let is_credited = |at: usize| {
+            let Some(length) = credits.prefix_at(&self.tokens.hashes, at) else { return false };
+            let from_end = end - at;
+            let leads = at == 0 && self.behind(length).starts_with([':', '：', '/', '／', '|']);
+            let closes = from_end <= CREDIT_FROM_END && !self.ends_sentence;
+            let bracketed = from_end <= BRACKETED_CREDIT_FROM_END
+                && self.before(at).ends_with(['(', '（', '/', '／', '|', '©']);
+            leads || closes || bracketed
+        };
+        let tail = end.saturating_sub(BRACKETED_CREDIT_FROM_END)..end;
+        (0..end.min(1)).chain(tail).any(is_credited)
+    }
+
+    /// What stands before this token, without blanks between.
+    fn before(&self, token: usize) -> &'a str {
+        let end = self.tokens.spans.get(token).map_or(0, |it| it.start as usize);
+        self.text.get(..end).unwrap_or_default().trim_end()
+    }
+
+    /// What stands behind the first tokens, without blanks between.
+    fn behind(&self, length: usize) -> &'a str {
+        let end = self.tokens.span(0..length).map_or(0, |it| it.end as usize);
+        self.text.get(end..).unwrap_or_default().trim_start()
+    }
+}
+
+/// Whether there is a time of day, as 7:45 or 19h30.
+fn has_clock(text: &str) -> bool {
+    text.as_bytes().windows(4).any(
+        |it| matches!(it, [a, b':' | b'h', c, d] if [a, c, d].iter().all(|it| it.is_ascii_digit())),
+    )
 }
 
 /// Whether the last character that is not a closing quote or bracket ends a
@@ -105,14 +231,14 @@ fn mark_repeated(blocks: &mut [Block]) {
     // The words of the longest line that begins so, and of the second longest.
     let mut seen: HashMap<u64, (usize, usize)> = HashMap::default();
     for block in blocks.iter() {
-        if let Some(key) = beginning(&block.tokens.hashes) {
+        if let Some(key) = block.beginning {
             let (first, second) = seen.entry(key).or_default();
             *second = (*second).max(block.words.min(*first));
             *first = (*first).max(block.words);
         }
     }
     for block in blocks.iter_mut() {
-        let found = beginning(&block.tokens.hashes).and_then(|it| seen.get(&it));
+        let found = block.beginning.and_then(|it| seen.get(&it));
         block.repeated = found.is_some_and(|(_, second)| 5 * second >= 4 * block.words);
     }
 }
@@ -129,9 +255,10 @@ mod tests {
     #[test]
     fn lines_keep_their_place() {
         let page = "\n  Un titre\r\n\n\tDeux é \u{2028}Trois";
-        let lines: Vec<&str> = blocks(page).iter().map(|it| it.span.of(page)).collect();
+        let lines: Vec<&str> =
+            blocks(page, Cues::builtin()).iter().map(|it| it.span.of(page)).collect();
         assert_eq!(lines, ["Un titre", "Deux é", "Trois"]);
-        assert!(blocks(" \n\t\n").is_empty());
+        assert!(blocks(" \n\t\n", Cues::builtin()).is_empty());
     }
 
     #[test]
@@ -146,9 +273,34 @@ mod tests {
             ("Lesen Sie auch", Label::Heading),
             ("Related", Label::Heading),
             ("Related parties filed a claim.", Label::None),
+            ("Most read in local sports", Label::Heading),
+            ("Most read in local sports today.", Label::None),
         ] {
-            assert_eq!(label(line), expected, "{line}");
+            assert_eq!(blocks(line, Cues::builtin())[0].label, expected, "{line}");
         }
+    }
+
+    #[test]
+    fn signs_are_seen_in_a_line() {
+        let block = |line: &str| blocks(line, Cues::builtin()).remove(0);
+        for line in ["Comments", "33 comments", "Comments are now closed for this story"] {
+            assert!(block(line).ends_article, "{line}");
+        }
+        for line in ["Kommentare (33)", "Tags: harbour, ferry", "Bình luận"] {
+            assert!(block(line).ends_article, "{line}");
+        }
+        assert!(!block("Comments by the mayor drew laughter.").ends_article);
+        for line in ["Share", "© Le Phare", "Sign up for our newsletter and get it every week"] {
+            assert!(block(line).prompt, "{line}");
+        }
+        assert!(!block("She printed the share of the harvest on a small card.").prompt);
+        for line in ["Foto: Ina Marl", "The ferry on Monday (Reuters/Ada Lum)", "The ferry. Getty"]
+        {
+            assert!(block(line).caption, "{line}");
+        }
+        assert!(!block("He told Reuters that the ferry would sail again in spring.").caption);
+        assert!(block("By Ada Lum | 14 March, 07:40").clock && !block("A vote of 7:4").clock);
+        assert_eq!(block("Home | News | Sport | Weather | More").separators, SEPARATORS_MAX);
     }
 
     #[test]
@@ -158,7 +310,8 @@ mod tests {
             "{blurb}...\n{blurb}...\nautre chose\n{blurb} et bien plus encore, au \
                             bord du fleuve, pour les enfants des écoles du quartier nord"
         );
-        let flags: Vec<bool> = blocks(&page).iter().map(|it| it.repeated).collect();
+        let flags: Vec<bool> =
+            blocks(&page, Cues::builtin()).iter().map(|it| it.repeated).collect();
         assert_eq!(flags, [true, true, false, false]);
     }
 

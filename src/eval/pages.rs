@@ -44,8 +44,9 @@ pub(super) fn evaluate(
         .par_iter()
         .map(|row| {
             let text = row.page_text.clone();
-            let answer =
-                engine.analyze_page(&PageRequest { text, filter: Filter::all(), max_results: 1 });
+            let filter = Filter::all();
+            let request = PageRequest { text, filter, max_results: 1, site: String::new() };
+            let answer = engine.analyze_page(&request);
             watch.done(1);
             answer
         })

@@ -7,6 +7,7 @@ use crate::eval::is_held_out;
 use crate::eval::teasers::Outcome;
 use crate::hash::{HashMap, HashSet};
 use crate::matching::align::Pattern;
+use crate::text::cues::Cues;
 use crate::text::tokens::{TokenHash, Tokens};
 use crate::text::truncation;
 
@@ -95,7 +96,7 @@ impl<'a> Truths<'a> {
 }
 
 fn truth<'a>(row: &'a TeaserRow, own: Option<&'a ArticleRow>, is_stored: bool) -> Truth<'a> {
-    let tokens = truncation::blurb(&row.teaser).tokens;
+    let tokens = truncation::blurb(&row.teaser, Cues::builtin()).tokens;
     let containment = own.map_or(0.0, |it| containment(&tokens.hashes, it));
     let class = own.map(|_| match containment {
         it if it >= VERBATIM_MIN => Class::Verbatim,

@@ -14,6 +14,7 @@ pub mod read;
 mod rebuild;
 pub mod record;
 pub mod sign;
+mod standing;
 pub mod teaser;
 mod writer;
 

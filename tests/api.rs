@@ -337,3 +337,35 @@ async fn health_and_reflection_share_the_port() {
     assert!(names.contains(&"doublon.v1.DoublonService".to_owned()), "{names:?}");
     server.stop().await;
 }
+
+/// Short articles that end as everything on their site ends are not duplicates; a
+/// copy of one of them is.
+#[tokio::test]
+async fn the_standing_text_of_a_site_makes_no_duplicates() {
+    let mut server = Server::in_memory().await;
+    let end = "Subscribe to the Valbrume Courier and read every local story before anybody \
+               else does. Our newsroom works for its readers alone, and it takes no money from \
+               companies or parties. A subscription costs less than one coffee a week, and you \
+               can cancel it at any time from the page of your account or by a letter to us.";
+    let briefs = [
+        "A cyclist was hurt on Monday at the corner of Mill Street when a van door opened. She \
+         was taken to the hospital of Port Lannec and may go home on Wednesday, her sister says.",
+        "The public library stays closed until Friday because water came through the roof of the \
+         children's room. About four hundred picture books are drying in the gym of the school.",
+        "Three goats that had escaped from a farm near Brackwell were found at the bus stop last \
+         night. The driver of the late bus gave them an apple each and called their owner at once.",
+        "The town will plant sixty lime trees along the canal this winter, says the head gardener. \
+         Residents who want to adopt one can sign a list at the town hall until the end of May.",
+    ];
+    for (number, brief) in briefs.iter().enumerate() {
+        server.put(&format!("brief-{number}"), &format!("{brief} {end}")).await;
+    }
+    let found = server.duplicates(&format!("{} {end}", briefs[3])).await;
+    let ids: Vec<&str> = found.iter().map(|it| it.article_id.as_str()).collect();
+    assert_eq!(ids, ["brief-3"], "its own text, and no other brief");
+    let recrawled = format!("{} {end}", briefs[3].replace("sixty", "seventy"));
+    let found = server.duplicates(&recrawled).await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].relation(), v1::Relation::Duplicate);
+    server.stop().await;
+}

@@ -1,5 +1,7 @@
 //! Near-duplicates: the index proposes, exact overlap decides.
 
+mod apart;
+
 use std::cmp::Reverse;
 
 use crate::engine::Engine;
@@ -60,6 +62,7 @@ pub struct Duplicate {
 /// A text as a question: its shingle set, and what it looks up.
 #[derive(Debug, Clone)]
 pub(super) struct Subject {
+    tokens: Vec<TokenHash>,
     shingles: ShingleSet,
     keys: Keys,
 }
@@ -167,7 +170,11 @@ impl Core {
         let candidates = self.index.near(&queries)?;
         let features = self.features(candidates.iter().flatten().copied())?;
         let verified = questions.iter().zip(candidates);
-        Ok(verified.map(|(question, numbers)| verify(*question, &numbers, &features)).collect())
+        let mut found: Vec<Vec<Related<'_>>> =
+            verified.map(|(question, numbers)| verify(*question, &numbers, &features)).collect();
+        self.leave_standing_text_out(questions, &mut found)?;
+        let named = found.into_iter().map(|it| it.iter().map(Related::duplicate).collect());
+        Ok(named.collect())
     }
 
     fn subject(&self, target: &Target) -> Result<(Subject, Option<ArticleNumber>), EngineError> {
@@ -194,7 +201,7 @@ impl Subject {
     pub(super) fn of(tokens: &[TokenHash]) -> Self {
         let shingles = shingle::shingles(tokens);
         let keys = Keys::of_question(&shingles, Sketch::of(tokens, &shingles));
-        Self { shingles: ShingleSet::of(&shingles), keys }
+        Self { tokens: tokens.to_vec(), shingles: ShingleSet::of(&shingles), keys }
     }
 
     pub(super) fn shingle_count(&self) -> usize {
@@ -206,31 +213,57 @@ impl Subject {
     }
 }
 
-fn verify(
-    question: Question<'_>,
-    candidates: &[ArticleNumber],
-    features: &HashMap<ArticleNumber, Features>,
-) -> Vec<Duplicate> {
-    let mut found: Vec<(ArticleNumber, Duplicate)> = candidates
-        .iter()
-        .filter(|it| Some(**it) != question.without)
-        .filter_map(|it| Some((*it, compare(question.subject, features.get(it)?)?)))
-        .collect();
-    found.sort_by_key(|(number, it)| {
-        (descending(it.overlap.containment_max()), descending(it.overlap.jaccard()), *number)
-    });
-    found.truncate(question.max_results);
-    found.into_iter().map(|(_, it)| it).collect()
+/// An article that a text is related to.
+#[derive(Debug, Clone)]
+struct Related<'a> {
+    number: ArticleNumber,
+    features: &'a Features,
+    relation: Relation,
+    overlap: Overlap,
+    simhash_distance_bits: u32,
 }
 
-fn compare(subject: &Subject, features: &Features) -> Option<Duplicate> {
+impl Related<'_> {
+    fn duplicate(&self) -> Duplicate {
+        Duplicate {
+            id: self.features.id.clone(),
+            relation: self.relation,
+            overlap: self.overlap,
+            simhash_distance_bits: self.simhash_distance_bits,
+        }
+    }
+}
+
+/// The candidates that a text is related to, closest first.
+fn verify<'a>(
+    question: Question<'_>,
+    candidates: &[ArticleNumber],
+    features: &'a HashMap<ArticleNumber, Features>,
+) -> Vec<Related<'a>> {
+    let mut found: Vec<Related<'_>> = candidates
+        .iter()
+        .filter(|it| Some(**it) != question.without)
+        .filter_map(|it| compare(question.subject, *it, features.get(it)?))
+        .collect();
+    sort(&mut found);
+    found.truncate(question.max_results);
+    found
+}
+
+fn sort(found: &mut [Related<'_>]) {
+    found.sort_by_key(|it| {
+        (descending(it.overlap.containment_max()), descending(it.overlap.jaccard()), it.number)
+    });
+}
+
+fn compare<'a>(
+    subject: &Subject,
+    number: ArticleNumber,
+    features: &'a Features,
+) -> Option<Related<'a>> {
     let theirs = shingle::shingles(&features.fields.text);
     let overlap = subject.shingles.overlap(&theirs, features.shingle_count);
-    let distance = subject.sketch().simhash.distance_bits(features.sketch.simhash);
-    Some(Duplicate {
-        id: features.id.clone(),
-        relation: overlap.relation()?,
-        overlap,
-        simhash_distance_bits: distance,
-    })
+    let simhash_distance_bits = subject.sketch().simhash.distance_bits(features.sketch.simhash);
+    let relation = overlap.relation()?;
+    Some(Related { number, features, relation, overlap, simhash_distance_bits })
 }

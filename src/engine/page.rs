@@ -1,7 +1,6 @@
 //! Pages: the split by cues, then what the store knows of each line.
 
 mod repeated;
-mod standing;
 
 use crate::engine::Engine;
 use crate::engine::article::{ArticleId, SITE_BYTES_MAX, check_bytes, check_text};
@@ -11,9 +10,10 @@ use crate::engine::teaser::{TEASER_TOKENS_MAX, TeaserAnswer, TeaserRequest};
 use crate::hash::{HashMap, HashSet};
 use crate::index::{Filter, keys};
 use crate::matching::overlap::Relation;
-use crate::matching::verdict::Verdict;
+use crate::matching::verdict::{TEASER_WORDS_MIN, Verdict};
 use crate::text::ByteSpan;
 use crate::text::page::{self, Block, Known, SegmentKind};
+use crate::text::tokens::TokenHash;
 
 /// Lines of a page that are matched with the store, at most: the first ones.
 pub const MATCHED_LINES_MAX: usize = 2000;
@@ -78,7 +78,7 @@ impl Engine {
         if blocks.iter().all(|it| it.tokens.is_empty()) {
             return Err(Invalid::new("text", Problem::WithoutTokens).into());
         }
-        let mut answers = self.match_lines(request, &blocks)?;
+        let answers = self.match_lines(request, &blocks)?;
         let first = page::split(&blocks, &[]);
         let duplicates = self.body_duplicates(request, &blocks, &first)?;
         let known = self.known(request, &blocks, &first, (&answers, &duplicates))?;
@@ -89,19 +89,7 @@ impl Engine {
             self.body_duplicates(request, &blocks, &kinds)?
         };
         body_duplicates.truncate(request.max_results);
-        let segments: Vec<Segment> = blocks
-            .iter()
-            .zip(kinds)
-            .enumerate()
-            .map(|(at, (block, kind))| {
-                let is_teaser = matches!(kind, SegmentKind::Teaser | SegmentKind::TeaserHeadline);
-                let mut teaser = answers.get_mut(at).and_then(Option::take).filter(|_| is_teaser);
-                if let Some(teaser) = &mut teaser {
-                    teaser.matches.truncate(request.max_results);
-                }
-                Segment { kind, span: block.span, teaser }
-            })
-            .collect();
+        let segments = self.segments(request, &blocks, kinds, answers)?;
         let matched: Vec<usize> =
             (0..segments.len()).filter(|at| has_teaser(&segments, *at)).collect();
         let teasers = repeated::groups(&blocks, &matched)
@@ -124,10 +112,22 @@ impl Engine {
         let site = keys::site_key(&request.site, "");
         let sites = if site == 0 { Vec::new() } else { vec![site] };
         let filter = Filter { sites, ..Filter::all() };
-        let asked: Vec<usize> = (0..blocks.len().min(MATCHED_LINES_MAX))
-            .filter(|at| first.get(*at).is_some_and(|it| *it != SegmentKind::Other))
+        let asked: Vec<(usize, &[TokenHash])> = blocks
+            .iter()
+            .zip(first)
+            .enumerate()
+            .take(MATCHED_LINES_MAX)
+            .filter(|(_, (block, kind))| **kind != SegmentKind::Other && can_stand(block))
+            .map(|(at, (block, _))| (at, block.tokens.hashes.as_slice()))
             .collect();
-        let standing = self.core.standing(blocks, &asked, &filter, &related)?;
+        let texts: Vec<&[TokenHash]> = asked.iter().map(|it| it.1).collect();
+        let found = self.core.standing(&texts, &filter, &related)?;
+        let mut standing = vec![false; blocks.len()];
+        for ((at, _), found) in asked.into_iter().zip(found) {
+            if let Some(flag) = standing.get_mut(at) {
+                *flag = found;
+            }
+        }
         let foreign = foreign(answers, related);
         let known = standing.into_iter().zip(foreign).map(|it| match it {
             (true, _) => Known::Standing,
@@ -137,7 +137,40 @@ impl Engine {
         Ok(known.collect())
     }
 
-    /// Every line as a teaser; `None` where it cannot be one.
+    /// The lines as they are answered. Those that are teasers and stand in no
+    /// article word for word are looked for by their terms.
+    fn segments(
+        &self,
+        request: &PageRequest,
+        blocks: &[Block],
+        kinds: Vec<SegmentKind>,
+        mut answers: Vec<Option<TeaserAnswer>>,
+    ) -> Result<Vec<Segment>, EngineError> {
+        let is_teaser =
+            |it: &SegmentKind| matches!(it, SegmentKind::Teaser | SegmentKind::TeaserHeadline);
+        let open: Vec<usize> = (0..blocks.len())
+            .filter(|at| kinds.get(*at).is_some_and(is_teaser))
+            .filter(|at| matches!(answers.get(*at), Some(Some(it)) if it.matches.is_empty()))
+            .collect();
+        let teasers = teasers(request, blocks, &open);
+        for (at, answer) in open.into_iter().zip(self.match_teasers(&teasers)) {
+            if let Some(place) = answers.get_mut(at) {
+                *place = Some(answer?);
+            }
+        }
+        let lines = blocks.iter().zip(kinds).zip(answers);
+        let segment = |((block, kind), answer): ((&Block, SegmentKind), Option<TeaserAnswer>)| {
+            let mut teaser = answer.filter(|_| is_teaser(&kind));
+            if let Some(teaser) = &mut teaser {
+                teaser.matches.truncate(request.max_results);
+            }
+            Segment { kind, span: block.span, teaser }
+        };
+        Ok(lines.map(segment).collect())
+    }
+
+    /// Every line as a teaser that stands in an article; `None` where it cannot be
+    /// one.
     fn match_lines(
         &self,
         request: &PageRequest,
@@ -151,17 +184,9 @@ impl Engine {
             .map(|it| it.0)
             .take(MATCHED_LINES_MAX)
             .collect();
-        let teasers: Vec<TeaserRequest> = lines
-            .iter()
-            .filter_map(|at| blocks.get(*at))
-            .map(|it| TeaserRequest {
-                text: it.span.of(&request.text).to_owned(),
-                filter: request.filter.clone(),
-                max_results: request.max_results.max(DECIDED_BY),
-            })
-            .collect();
+        let teasers = teasers(request, blocks, &lines);
         let mut answers = vec![None; blocks.len()];
-        for (at, answer) in lines.into_iter().zip(self.match_teasers(&teasers)) {
+        for (at, answer) in lines.into_iter().zip(self.match_standing(&teasers)) {
             if let Some(place) = answers.get_mut(at) {
                 *place = Some(answer?);
             }
@@ -188,6 +213,22 @@ impl Engine {
         };
         Ok(self.core.find(&[question])?.into_iter().next().unwrap_or_default())
     }
+}
+
+/// These lines as teasers.
+fn teasers(request: &PageRequest, blocks: &[Block], lines: &[usize]) -> Vec<TeaserRequest> {
+    let lines = lines.iter().filter_map(|at| blocks.get(*at));
+    let teaser = |it: &Block| TeaserRequest {
+        text: it.span.of(&request.text).to_owned(),
+        filter: request.filter.clone(),
+        max_results: request.max_results.max(DECIDED_BY),
+    };
+    lines.map(teaser).collect()
+}
+
+/// A blurb that is cut is a teaser, wherever else it stands.
+fn can_stand(line: &Block) -> bool {
+    !line.truncated && line.tokens.words() >= TEASER_WORDS_MIN
 }
 
 fn has_teaser(segments: &[Segment], at: usize) -> bool {

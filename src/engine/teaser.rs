@@ -89,6 +89,15 @@ pub enum Field {
     Body,
 }
 
+/// How far a teaser's article is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Depth {
+    /// Where it stands word for word.
+    Words,
+    /// By its terms, where it does not.
+    Terms,
+}
+
 /// An article that passed, before its text is read.
 #[derive(Debug, Clone)]
 struct Found {
@@ -124,6 +133,22 @@ impl Engine {
         &self,
         requests: &[TeaserRequest],
     ) -> Vec<Result<TeaserAnswer, EngineError>> {
+        self.match_by(requests, Depth::Terms)
+    }
+
+    /// In which article each text stands word for word.
+    pub(super) fn match_standing(
+        &self,
+        requests: &[TeaserRequest],
+    ) -> Vec<Result<TeaserAnswer, EngineError>> {
+        self.match_by(requests, Depth::Words)
+    }
+
+    fn match_by(
+        &self,
+        requests: &[TeaserRequest],
+        depth: Depth,
+    ) -> Vec<Result<TeaserAnswer, EngineError>> {
         let read: Vec<_> =
             parallel::each(requests.iter().collect(), |it| read_teaser(&it.text, &self.core.cues));
         let readable: Vec<(&TeaserRequest, &Tokens)> = requests
@@ -131,7 +156,7 @@ impl Engine {
             .zip(&read)
             .filter_map(|(it, read)| Some((it, read.as_ref().ok()?)))
             .collect();
-        let mut found = answers(self.core.match_teasers(&readable), readable.len());
+        let mut found = answers(self.core.match_teasers(&readable, depth), readable.len());
         read.iter()
             .map(|it| match it {
                 Ok(_) => found.next().unwrap_or(Err(EngineError::Stopped)),
@@ -160,8 +185,9 @@ impl Core {
     fn match_teasers(
         &self,
         teasers: &[(&TeaserRequest, &Tokens)],
+        depth: Depth,
     ) -> Result<Vec<TeaserAnswer>, EngineError> {
-        parallel::parts(teasers, |it| self.match_at_once(it))
+        parallel::parts(teasers, |it| self.match_at_once(it, depth))
     }
 
     /// The answers to some teasers: one look-up and two reads, and as much again
@@ -169,6 +195,7 @@ impl Core {
     fn match_at_once(
         &self,
         teasers: &[(&TeaserRequest, &Tokens)],
+        depth: Depth,
     ) -> Result<Vec<TeaserAnswer>, EngineError> {
         let proposals = self.propose(teasers)?;
         let questions: Vec<Question<'_>> = teasers
@@ -184,7 +211,10 @@ impl Core {
         let features = self.features(proposals.iter().flat_map(|it| it.candidates.clone()))?;
         let aligned: Vec<Aligned> =
             questions.iter().map(|it| aligned::aligned(it, &features)).collect();
-        let found = self.with_retold(&questions, aligned)?;
+        let found = match depth {
+            Depth::Words => aligned.into_iter().map(|it| it.standing).collect(),
+            Depth::Terms => self.with_retold(&questions, aligned)?,
+        };
         let mut articles =
             Articles::new(self.articles(found.iter().flatten().map(|it| it.number))?);
         let answered = questions.iter().zip(found);

@@ -18,12 +18,20 @@ use crate::text::tokens::TokenHash;
 /// Tokens of an article within which a teaser's terms are shown.
 const WINDOW_TOKENS: usize = 64;
 
+/// Articles that have the most frequent term, at least: as many as are stored in
+/// the teaser's language, about. With fewer, rarity says little.
+const LANGUAGE_ARTICLES_MIN: u32 = 16;
+/// Where rarity says little, the confidence by similarity, inclusive: four fifths of
+/// the words in order are the article's own text, three fifths may be.
+const UNKNOWN_CONFIDENCES: [(f64, f64); 2] = [(0.8, 0.95), (0.6, 0.5)];
+
 /// A teaser's terms and their bits.
 #[derive(Debug)]
 pub struct Retold {
     places: HashMap<Term, usize>,
     bits: Vec<f64>,
     total: f64,
+    is_known: bool,
 }
 
 /// What of a teaser's terms an article has.
@@ -70,12 +78,19 @@ impl Retold {
     pub fn new(terms: &[Term], frequencies: &[u32]) -> Self {
         let bits = evidence::term_bits(frequencies);
         let places = terms.iter().enumerate().map(|(at, term)| (*term, at)).collect();
-        Self { places, total: bits.iter().sum(), bits }
+        let most = frequencies.iter().copied().max().unwrap_or(0);
+        Self { places, total: bits.iter().sum(), bits, is_known: most >= LANGUAGE_ARTICLES_MIN }
     }
 
-    /// The probability that the teaser is this article's, 0 to 1.
+    /// The probability that the teaser is this article's, 0 to 1. With few articles
+    /// in its language no word is known to be rare, and only the order of the words
+    /// speaks.
     pub fn confidence(&self, case: Case) -> f64 {
         let Case { similarity, support, runner_up_bits } = case;
+        if !self.is_known {
+            let found = UNKNOWN_CONFIDENCES.iter().find(|it| similarity >= it.0);
+            return found.map_or(0.0, |it| it.1);
+        }
         if self.total <= 0.0 || support.bits() <= 0.0 {
             return 0.0;
         }
@@ -196,6 +211,9 @@ mod tests {
         let thin = retold.confidence(Case { support: thin, ..case });
         assert!(sure > close && close > 0.0 && sure < 1.0, "{sure} {close}");
         assert!(sure > thin, "{sure} {thin}");
+        let few = Retold::new(&[1, 2, 3], &[15, 1, 1]);
+        assert!(few.confidence(case).abs() < f64::EPSILON);
+        assert!((few.confidence(Case { similarity: 0.6, ..case }) - 0.5).abs() < f64::EPSILON);
         let nothing = Case { support: Support::default(), ..case };
         assert!(retold.confidence(nothing).abs() < f64::EPSILON);
     }

@@ -1,0 +1,125 @@
+//! Standing text of a site, learnt from the store: what stands word for word in
+//! several stored articles that have nothing else to do with each other.
+
+use crate::engine::article::ArticleId;
+use crate::engine::core::Core;
+use crate::engine::error::EngineError;
+use crate::engine::record::Features;
+use crate::engine::teaser::TEASER_TOKENS_MAX;
+use crate::hash::HashSet;
+use crate::index::{Filter, TeaserQuery};
+use crate::shingle;
+use crate::text::tokens::TokenHash;
+
+/// Articles in which a text stands for it to be standing text, at least.
+const ARTICLES_MIN: usize = 3;
+/// Share of one of these articles that another one has too, besides the text, less
+/// than this: what stands in copies of one article is no standing text.
+const REST_IN_COMMON_END: f64 = 0.3;
+/// Articles that are read for a text, at most: those that share most with it.
+const READ_MAX: usize = 16;
+
+impl Core {
+    /// Which of the texts are standing text among the articles that pass the
+    /// filter, `own` left out. A text of ten words or more is always found, a
+    /// shorter one if an anchor falls on it; one of more than
+    /// [`TEASER_TOKENS_MAX`] tokens is none.
+    pub(super) fn standing(
+        &self,
+        texts: &[&[TokenHash]],
+        filter: &Filter,
+        own: &HashSet<&ArticleId>,
+    ) -> Result<Vec<bool>, EngineError> {
+        if texts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let shingles: Vec<Vec<u64>> = texts.iter().map(|it| shingle::shingles(it)).collect();
+        let queries: Vec<TeaserQuery<'_>> =
+            shingles.iter().map(|shingles| TeaserQuery { shingles, filter }).collect();
+        let mut proposals = self.index.teasers(&queries)?;
+        for (proposal, text) in proposals.iter_mut().zip(texts) {
+            let candidates = &mut proposal.candidates;
+            let can_stand = candidates.len() >= ARTICLES_MIN && text.len() <= TEASER_TOKENS_MAX;
+            candidates.truncate(if can_stand { READ_MAX } else { 0 });
+        }
+        let features = self.features(proposals.iter().flat_map(|it| it.candidates.clone()))?;
+        let texts = texts.iter().zip(&shingles).zip(&proposals);
+        let flags = texts.map(|((text, shingles), proposal)| {
+            let holders = proposal.candidates.iter().filter_map(|it| features.get(it));
+            let holders = holders.filter(|it| !own.contains(&it.id) && holds(it, text));
+            are_unrelated(holders, shingles.len())
+        });
+        Ok(flags.collect())
+    }
+}
+
+/// Whether an article has a text word for word.
+fn holds(article: &Features, text: &[TokenHash]) -> bool {
+    !text.is_empty() && article.fields.text.windows(text.len()).any(|it| it == text)
+}
+
+/// Whether there are enough articles of which no two are alike but for a text of
+/// so many shingles.
+fn are_unrelated<'a>(articles: impl Iterator<Item = &'a Features>, text_shingles: usize) -> bool {
+    let mut apart: Vec<&Features> = Vec::with_capacity(ARTICLES_MIN);
+    for article in articles {
+        if apart.iter().all(|it| rest_in_common(it, article, text_shingles) < REST_IN_COMMON_END) {
+            apart.push(article);
+        }
+        if apart.len() == ARTICLES_MIN {
+            return true;
+        }
+    }
+    false
+}
+
+/// Of two articles without a text that both have, the share of the smaller one that
+/// is in the other, estimated from their sketches.
+fn rest_in_common(a: &Features, b: &Features, text_shingles: usize) -> f64 {
+    let jaccard = a.sketch.minhash.estimated_jaccard(&b.sketch.minhash);
+    let (left, right) = (a.shingle_count as f64, b.shingle_count as f64);
+    let text = text_shingles as f64;
+    let shared = jaccard * (left + right) / (1.0 + jaccard);
+    (shared - text).max(0.0) / (left.min(right) - text).max(1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::article::{Article, ArticleId};
+    use crate::engine::prepare::Prepared;
+
+    fn features(text: &str) -> Features {
+        let article = Article {
+            id: ArticleId::new("a").unwrap(),
+            url: String::new(),
+            site: String::new(),
+            language: String::new(),
+            title: String::new(),
+            description: String::new(),
+            text: text.to_owned(),
+            published: None,
+        };
+        Prepared::new(article).unwrap().features
+    }
+
+    fn words(of: &str, count: usize) -> String {
+        (0..count).map(|it| format!("{of}{it}")).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn briefs_with_a_long_common_end_are_unrelated_and_copies_are_not() {
+        let end = words("end", 60);
+        let briefs: Vec<Features> = ["a", "b", "c"]
+            .iter()
+            .map(|it| features(&format!("{} {end}", words(it, 40))))
+            .collect();
+        assert!(are_unrelated(briefs.iter(), 58));
+        assert!(!are_unrelated(briefs.iter().take(2), 58), "two are too few");
+        let copies: Vec<Features> = ["x", "y", "z"]
+            .iter()
+            .map(|it| features(&format!("{} {} {end}", words(it, 10), words("same", 150))))
+            .collect();
+        assert!(!are_unrelated(copies.iter(), 58));
+    }
+}

@@ -191,8 +191,11 @@ impl<'a> Line<'a> {
         let is_credited = |at: usize| {
             let Some(length) = credits.prefix_at(&self.tokens.hashes, at) else { return false };
             let from_end = end - at;
-            let leads = at == 0 && self.behind(length).starts_with([':', '：', '/', '／', '|']);
-            let closes = from_end <= CREDIT_FROM_END && !self.ends_sentence;
+            let behind = self.behind(at + length);
+            let leads = at == 0
+                && (length >= OPEN_LABEL_MIN || behind.starts_with([':', '：', '/', '／', '|']));
+            let closes =
+                from_end <= CREDIT_FROM_END && (!self.ends_sentence || behind.starts_with(COLONS));
             let bracketed = from_end <= BRACKETED_CREDIT_FROM_END
                 && self.before(at).ends_with(['(', '（', '/', '／', '|', '©']);
             leads || closes || bracketed

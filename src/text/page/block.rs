@@ -21,7 +21,7 @@ pub struct Block {
     pub words: usize,
     /// Whether it ends in a truncation mark.
     pub truncated: bool,
-    /// Whether it ends as a sentence does.
+    /// Whether it ends as a sentence does, or goes on in the next line.
     pub ends_sentence: bool,
     /// Whether it announces other articles.
     pub label: Label,
@@ -80,6 +80,8 @@ const CREDIT_FROM_END: usize = 6;
 const BRACKETED_CREDIT_FROM_END: usize = 8;
 /// Words of a line with a time of day, fewer than this.
 const CLOCK_WORDS_END: usize = 16;
+/// Words of a wrapped line, at least.
+const WRAPPED_WORDS_MIN: usize = 6;
 /// Tokens by which lines that begin alike are found.
 const REPEATED_TOKENS: usize = 8;
 
@@ -95,6 +97,7 @@ pub fn blocks(page: &str, cues: &Cues) -> Vec<Block> {
         }
         start += line.len();
     }
+    mark_wrapped(page, &mut blocks);
     mark_repeated(&mut blocks);
     blocks
 }
@@ -188,8 +191,11 @@ impl<'a> Line<'a> {
         let is_credited = |at: usize| {
             let Some(length) = credits.prefix_at(&self.tokens.hashes, at) else { return false };
             let from_end = end - at;
-            let leads = at == 0 && self.behind(length).starts_with([':', '：', '/', '／', '|']);
-            let closes = from_end <= CREDIT_FROM_END && !self.ends_sentence;
+            let behind = self.behind(at + length);
+            let leads = at == 0
+                && (length >= OPEN_LABEL_MIN || behind.starts_with([':', '：', '/', '／', '|']));
+            let closes =
+                from_end <= CREDIT_FROM_END && (!self.ends_sentence || behind.starts_with(COLONS));
             let bracketed = from_end <= BRACKETED_CREDIT_FROM_END
                 && self.before(at).ends_with(['(', '（', '/', '／', '|', '©']);
             leads || closes || bracketed
@@ -225,6 +231,15 @@ fn ends_sentence(text: &str) -> bool {
     text.trim_end_matches(closers).ends_with([
         '.', '!', '?', '…', '。', '！', '？', '।', '॥', '۔', '؟', '።', '၊', '။', '។', '｡',
     ])
+}
+
+/// A line that goes on in lower case is part of a wrapped paragraph.
+fn mark_wrapped(page: &str, blocks: &mut [Block]) {
+    let begins_low: Vec<bool> =
+        blocks.iter().map(|it| it.span.of(page).starts_with(char::is_lowercase)).collect();
+    for (block, goes_on) in blocks.iter_mut().zip(begins_low.iter().skip(1)) {
+        block.ends_sentence |= *goes_on && block.words >= WRAPPED_WORDS_MIN;
+    }
 }
 
 fn mark_repeated(blocks: &mut [Block]) {
@@ -301,6 +316,15 @@ mod tests {
         assert!(!block("He told Reuters that the ferry would sail again in spring.").caption);
         assert!(block("By Ada Lum | 14 March, 07:40").clock && !block("A vote of 7:4").clock);
         assert_eq!(block("Home | News | Sport | Weather | More").separators, SEPARATORS_MAX);
+    }
+
+    #[test]
+    fn a_wrapped_line_is_part_of_a_sentence() {
+        let page =
+            "The ferry will sail again in spring, nine\nyears after the flood.\nHome\nlog in";
+        let flags: Vec<bool> =
+            blocks(page, Cues::builtin()).iter().map(|it| it.ends_sentence).collect();
+        assert_eq!(flags, [true, true, false, false]);
     }
 
     #[test]

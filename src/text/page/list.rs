@@ -7,7 +7,7 @@ use crate::text::page::block::{Block, Label};
 /// Words of a line that speaks for an article by its length alone.
 const PARAGRAPH_WORDS_MIN: usize = 12;
 /// Words of paragraphs behind a label by which the article goes on there.
-const RESUMED_WORDS_MIN: usize = 150;
+const RESUMED_WORDS_MIN: usize = 100;
 /// Words a paragraph behind a label has on average where the article goes on.
 const RESUMED_PARAGRAPH_WORDS_MIN: usize = 25;
 /// Words of paragraphs before a heading that ends an article, at least: the same

@@ -21,9 +21,9 @@ const WINDOW_TOKENS: usize = 64;
 /// Articles that have the most frequent term, at least: as many as are stored in
 /// the teaser's language, about. With fewer, rarity says little.
 const LANGUAGE_ARTICLES_MIN: u32 = 16;
-/// Where rarity says little, the confidence by similarity, inclusive: four fifths of
+/// Where rarity says little, the confidence by similarity, inclusive: seven tenths of
 /// the words in order are the article's own text, three fifths may be.
-const UNKNOWN_CONFIDENCES: [(f64, f64); 2] = [(0.8, 0.95), (0.6, 0.5)];
+const UNKNOWN_CONFIDENCES: [(f64, f64); 2] = [(0.7, 0.95), (0.6, 0.5)];
 
 /// A teaser's terms and their bits.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ pub const VERBATIM_SIMILARITY_MIN: f64 = 0.95;
 /// Similarity of EDITED, inclusive.
 pub const EDITED_SIMILARITY_MIN: f64 = 0.4;
 /// Confidence of a MATCH by terms, inclusive.
-pub const MATCH_CONFIDENCE_MIN: f64 = 0.7;
+pub const MATCH_CONFIDENCE_MIN: f64 = 0.65;
 /// Confidence of a MATCH by terms alone, in other words, inclusive: overwhelming.
 pub const REWRITTEN_MATCH_CONFIDENCE_MIN: f64 = 0.995;
 /// Confidence of a POSSIBLE by terms, inclusive.
@@ -80,8 +80,8 @@ mod tests {
     #[test]
     fn verdicts_and_kinds_change_at_their_bounds() {
         for (confidence, kind, verdict) in [
-            (0.7, Kind::Edited, Verdict::Match),
-            (0.699, Kind::Edited, Verdict::Possible),
+            (0.65, Kind::Edited, Verdict::Match),
+            (0.649, Kind::Edited, Verdict::Possible),
             (0.995, Kind::Rewritten, Verdict::Match),
             (0.994, Kind::Rewritten, Verdict::Possible),
             (0.25, Kind::Rewritten, Verdict::Possible),

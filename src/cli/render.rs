@@ -82,7 +82,10 @@ pub(super) fn verdict(verdict: v1::TeaserVerdict) -> String {
 pub(super) fn teaser_match(it: &v1::TeaserMatch) -> String {
     let field = plain(it.field().as_str_name(), "ARTICLE_FIELD_");
     let kind = plain(it.kind().as_str_name(), "MATCH_KIND_");
-    let numbers = format!("similarity {:.2}, {:.0} bits", it.similarity, it.evidence_bits);
+    let numbers = format!(
+        "confidence {:.2}, similarity {:.2}, {:.0} bits",
+        it.confidence, it.similarity, it.evidence_bits
+    );
     format!(
         "{} {}  {kind} in its {field}, {}",
         verdict(it.verdict()),

@@ -23,6 +23,7 @@ pub(super) async fn run(_: &Args, common: &Common) -> anyhow::Result<Found> {
         ("index", mib(answer.index_bytes)),
         ("anchors", answer.anchor_posting_count.to_string()),
         ("bands", answer.band_posting_count.to_string()),
+        ("terms", answer.term_posting_count.to_string()),
         (
             "sketch",
             format!(

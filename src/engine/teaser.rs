@@ -16,7 +16,7 @@ use crate::engine::parallel;
 use crate::engine::teaser::aligned::Aligned;
 use crate::engine::teaser::located::Articles;
 use crate::index::{Filter, TeaserProposal, TeaserQuery};
-use crate::matching::evidence::Rarity;
+use crate::matching::evidence::{Rarity, WHOLE_TITLE_BITS};
 use crate::matching::verdict::{Kind, TEASER_WORDS_MIN, Verdict};
 use crate::shingle;
 use crate::store::ArticleNumber;
@@ -234,7 +234,7 @@ impl Core {
             .collect();
         let mut proposals = self.index.teasers(&queries)?;
         for (proposal, (request, tokens)) in proposals.iter_mut().zip(teasers) {
-            if !is_answerable(tokens, proposal) {
+            if !has_evidence(tokens, proposal, WHOLE_TITLE_BITS) {
                 proposal.candidates.clear();
             }
             proposal.candidates.truncate(ALIGNED_MAX.max(request.max_results));
@@ -245,10 +245,15 @@ impl Core {
 
 /// Whether a teaser that stood word for word in an article would be enough.
 fn is_answerable(tokens: &Tokens, proposal: &TeaserProposal) -> bool {
+    has_evidence(tokens, proposal, 0.0)
+}
+
+/// Whether a teaser's own bits and so many more would be enough.
+fn has_evidence(tokens: &Tokens, proposal: &TeaserProposal, more_bits: f64) -> bool {
     let rarity = Rarity::new(proposal.article_count);
     let whole = std::iter::once(0..tokens.len());
-    tokens.words() >= TEASER_WORDS_MIN
-        && rarity.bits_of_runs(&proposal.frequencies, whole) >= rarity.bits_min()
+    let bits = rarity.bits_of_runs(&proposal.frequencies, whole);
+    tokens.words() >= TEASER_WORDS_MIN && bits + more_bits >= rarity.bits_min()
 }
 
 /// Best first.

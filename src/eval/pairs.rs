@@ -286,6 +286,8 @@ fn by_source(near: &[&Judged<'_>]) -> BTreeMap<String, SourceReport> {
         let scored = scores(of, |it| it.overlap);
         SourceReport {
             count: of.len(),
+            positives: counts.hits + counts.misses,
+            false_alarms: counts.false_alarms,
             precision: counts.precision(),
             recall: counts.recall(),
             f1: counts.f1(),

@@ -227,6 +227,9 @@ pub struct StorySourceReport {
 pub struct SourceReport {
     /// Pairs.
     pub count: usize,
+    /// Pairs that are near-duplicates; where there are none, the other figures but
+    /// the last are 0.
+    pub positives: usize,
     /// Share of the found pairs that are near-duplicates.
     pub precision: f64,
     /// Share of those that are found.
@@ -237,6 +240,8 @@ pub struct SourceReport {
     pub best_f1: f64,
     /// Average precision over it.
     pub average_precision: f64,
+    /// Pairs that are none and are found all the same.
+    pub false_alarms: usize,
 }
 
 /// Pairs of one kind and label.

@@ -16,6 +16,10 @@ pub const PRIOR_ARTICLES: f64 = 4096.0;
 /// bits more, one chance match is expected among 64 stores of its size.
 pub const MARGIN_BITS: f64 = 6.0;
 
+/// What it counts that a teaser is all of an article's title, besides its words: they
+/// could stand in hundreds of places.
+pub const WHOLE_TITLE_BITS: f64 = 6.0;
+
 /// Bits of terms by their frequencies, in the order of these.
 ///
 /// A term counts -log2 of its share among the articles that have the most frequent
@@ -91,11 +95,12 @@ mod tests {
     }
 
     #[test]
-    fn five_rare_words_are_enough_and_three_are_not_in_any_store() {
+    fn five_rare_words_are_enough_or_four_of_a_title_and_three_are_not_in_any_store() {
         for articles in [0, 1, 10_000, 100_000_000] {
             let rarity = Rarity::new(articles);
             let bits = |words: usize| rarity.bits_of_runs(&vec![1; words - 2], once(0..words));
             assert!(bits(5) >= rarity.bits_min(), "{articles}");
+            assert!(bits(4) + WHOLE_TITLE_BITS >= rarity.bits_min(), "{articles}");
             assert!(bits(3) < rarity.bits_min(), "{articles}");
         }
     }

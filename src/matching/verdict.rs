@@ -14,7 +14,7 @@ pub const REWRITTEN_MATCH_CONFIDENCE_MIN: f64 = 0.995;
 /// Confidence of a POSSIBLE by terms, inclusive.
 pub const POSSIBLE_CONFIDENCE_MIN: f64 = 0.25;
 /// Words below which no teaser is answered.
-pub const TEASER_WORDS_MIN: usize = 5;
+pub const TEASER_WORDS_MIN: usize = 4;
 
 /// Whether a teaser has its article, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

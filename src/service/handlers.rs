@@ -212,6 +212,7 @@ impl DoublonService for Handlers {
                 store_bytes: stats.store_bytes,
                 anchor_posting_count: stats.index.anchor_postings,
                 band_posting_count: stats.index.band_postings,
+                term_posting_count: stats.index.term_postings,
                 index_bytes: stats.index.bytes,
                 start_time: Some(start_time),
             })

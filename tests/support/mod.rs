@@ -1,4 +1,5 @@
 //! The real service, started in this process on a free port, and the samples.
+#![allow(clippy::unwrap_used, reason = "a test")]
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 use std::future::Future;
@@ -130,4 +131,29 @@ pub(crate) fn sample(name: &str) -> String {
 pub(crate) fn slice(text: &str, span: Option<v1::ByteSpan>) -> &str {
     let span = span.unwrap();
     &text[span.start_byte as usize..span.end_byte as usize]
+}
+
+/// The rows of a file of the smoke data, which is of our own writing.
+pub(crate) fn rows(name: &str) -> Vec<serde_json::Value> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/eval").join(name);
+    let text = std::fs::read_to_string(path).unwrap();
+    text.lines().map(|it| serde_json::from_str(it).unwrap()).collect()
+}
+
+/// A field of a row; empty where it is not there.
+pub(crate) fn field(row: &serde_json::Value, key: &str) -> String {
+    row[key].as_str().unwrap_or_default().to_owned()
+}
+
+/// A service that has the articles of the smoke data in one language.
+pub(crate) async fn with_articles(language: &str) -> Server {
+    let mut server = Server::in_memory().await;
+    for row in rows("articles.jsonl").iter().filter(|it| it["lang"] == language) {
+        let mut put = put_request(&field(row, "id"), &field(row, "text"));
+        let article = put.article.as_mut().unwrap();
+        article.title = field(row, "title");
+        article.description = field(row, "lead");
+        server.client.put_article(put).await.unwrap();
+    }
+    server
 }

@@ -49,7 +49,7 @@ fn title(out: &mut Vec<String>, text: &str) {
 
 /// A row: a name, then its cells, right-aligned.
 fn row(out: &mut Vec<String>, name: &str, cells: &[String]) {
-    let line = cells.iter().fold(format!("{name:<30}"), |line, it| line + &format!("{it:>12}"));
+    let line = cells.iter().fold(format!("{name:<30}"), |line, it| line + &format!(" {it:>11}"));
     out.push(line);
 }
 
@@ -163,6 +163,11 @@ fn pair_lines(pairs: &PairReport, out: &mut Vec<String>) {
     ];
     row(out, "all", &cells);
     for (name, it) in &pairs.by_source {
+        if it.positives == 0 {
+            let wrong = format!("{} false alarms", it.false_alarms);
+            row(out, name, &[text(it.count), "-".to_owned(), "-".to_owned(), wrong]);
+            continue;
+        }
         let cells = [
             text(it.count),
             share(it.precision),

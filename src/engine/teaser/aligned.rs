@@ -7,6 +7,7 @@ use crate::engine::teaser::{Field, Found, Question, sort};
 use crate::hash::HashMap;
 use crate::index::keys::FieldTokens;
 use crate::matching::align::Pattern;
+use crate::matching::evidence::WHOLE_TITLE_BITS;
 use crate::matching::runs;
 use crate::matching::verdict::{self, EDITED_SIMILARITY_MIN, STANDING_SIMILARITY_MIN, Verdict};
 use crate::store::ArticleNumber;
@@ -75,9 +76,12 @@ impl Alignment {
         let pairs = pattern.matched(&whole, place);
         let (field, article) = place_in_fields(fields, &pairs)?;
         let frequencies = &question.proposal.frequencies;
+        let run_bits = question.rarity().bits_of_runs(frequencies, runs::consecutive(&pairs));
+        let is_title = field == Field::Title && article == (0..fields.title.len());
+        let title_bits = if is_title && place.distance == 0 { WHOLE_TITLE_BITS } else { 0.0 };
         Some(Self {
             similarity: 1.0 - place.distance as f64 / question.tokens.len() as f64,
-            bits: question.rarity().bits_of_runs(frequencies, runs::consecutive(&pairs)),
+            bits: run_bits + title_bits,
             field,
             teaser: pairs.first()?.0..pairs.last()?.0 + 1,
             article,

@@ -1,0 +1,76 @@
+//! Teasers as sites write them: short, edited and in other words, on articles of
+//! our own writing (`tests/eval`), over the real service.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+mod support;
+
+use doublon::api::v1::{self, MatchKind, TeaserVerdict};
+use serde_json::Value;
+use support::{Server, field, put_request, rows, slice, with_articles};
+
+#[tokio::test]
+async fn titles_of_four_rare_words_match_and_stock_phrases_are_too_thin() {
+    let mut server = Server::in_memory().await;
+    let body = "Nine otters were counted on the canal this winter, more than in any year since the \
+                mills were closed and the water was cleaned.";
+    for number in 0..200 {
+        let mut put = put_request(&number.to_string(), &format!("{body} Count number {number}."));
+        put.article.as_mut().unwrap().title = if number == 7 {
+            "Otters conquer Brackwell canal".into()
+        } else {
+            "Coronavirus: the state of the pandemic".into()
+        };
+        server.client.put_article(put).await.unwrap();
+    }
+    let answer = server.teaser("Otters conquer Brackwell canal").await;
+    assert_eq!(answer.verdict(), TeaserVerdict::Match, "{answer:?}");
+    assert_eq!(answer.matches[0].article_id, "7");
+    assert_eq!(answer.matches[0].field(), v1::ArticleField::Title);
+    for thin in ["Coronavirus: the state of the pandemic", "Otters conquer Brackwell", "canal"] {
+        let verdict = server.teaser(thin).await.verdict();
+        assert_eq!(verdict, TeaserVerdict::InsufficientEvidence, "{thin}");
+    }
+    server.stop().await;
+}
+
+/// Every answer to a teaser in other words is its article, most are found, and the
+/// places that are shown are within the texts.
+#[tokio::test]
+async fn teasers_in_other_words_find_their_article_by_its_rare_words() {
+    let mut server = with_articles("en").await;
+    let bodies: Vec<Value> = rows("articles.jsonl");
+    let (mut asked, mut rewritten) = (0, 0);
+    for row in rows("teasers.jsonl").iter().filter(|it| it["lang"] == "en") {
+        if row["suspect_generic"] == true {
+            continue;
+        }
+        asked += 1;
+        let teaser = field(row, "teaser");
+        let answer = server.teaser(&teaser).await;
+        let Some(found) = answer.matches.first() else { continue };
+        assert_eq!(found.article_id, field(row, "article_id"), "{teaser}");
+        assert!((0.25..=1.0).contains(&found.confidence), "{}", found.confidence);
+        let article = bodies.iter().find(|it| it["id"] == found.article_id.as_str()).unwrap();
+        let place = match found.field() {
+            v1::ArticleField::Title => field(article, "title"),
+            v1::ArticleField::Description => field(article, "lead"),
+            v1::ArticleField::Body | v1::ArticleField::Unspecified => field(article, "text"),
+        };
+        assert!(!slice(&place, found.article_span).is_empty());
+        assert!(!slice(&teaser, found.teaser_span).is_empty());
+        rewritten += usize::from(found.kind() == MatchKind::Rewritten);
+    }
+    assert!(asked > 60 && rewritten >= 10, "{rewritten} of {asked}");
+    server.stop().await;
+}
+
+/// In a store that has few articles in a language, no word is known to be rare, and
+/// nothing is guessed.
+#[tokio::test]
+async fn a_store_with_little_in_a_language_does_not_guess() {
+    let mut server = with_articles("vi").await;
+    let other = "Hội đồng thị xã thông qua việc xây cầu mới bắc qua sông ở phía nam thành phố";
+    let verdict = server.teaser(other).await.verdict();
+    assert_eq!(verdict, TeaserVerdict::NoMatch);
+    server.stop().await;
+}

@@ -67,7 +67,7 @@ async fn copies_are_found_however_they_were_edited() {
                 let found = server.duplicates(&variant).await;
                 let id = field(row, "id");
                 let own = found.iter().find(|it| it.article_id == id);
-                let relation = own.map(|it| it.relation());
+                let relation = own.map(doublon::api::v1::Duplicate::relation);
                 let is_right = relation.is_some_and(|it| relations.contains(&it));
                 assert!(is_right, "{name} of {id}: {relation:?}\n{variant}");
             }

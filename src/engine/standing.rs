@@ -16,6 +16,8 @@ const ARTICLES_MIN: usize = 3;
 /// Share of one of these articles that another one has too, besides the text, less
 /// than this: what stands in copies of one article is no standing text.
 const REST_IN_COMMON_END: f64 = 0.3;
+/// Shingles of an article besides the text, at least, for it to be another one.
+const REST_SHINGLES_MIN: f64 = 20.0;
 /// Articles that are read for a text, at most: those that share most with it.
 const READ_MAX: usize = 16;
 
@@ -74,13 +76,18 @@ fn are_unrelated<'a>(articles: impl Iterator<Item = &'a Features>, text_shingles
 }
 
 /// Of two articles without a text that both have, the share of the smaller one that
-/// is in the other, estimated from their sketches.
+/// is in the other, estimated from their sketches. All of it where little is left:
+/// an article that is nothing but the text is a copy of it.
 fn rest_in_common(a: &Features, b: &Features, text_shingles: usize) -> f64 {
     let jaccard = a.sketch.minhash.estimated_jaccard(&b.sketch.minhash);
     let (left, right) = (a.shingle_count as f64, b.shingle_count as f64);
     let text = text_shingles as f64;
+    let rest = left.min(right) - text;
+    if rest < REST_SHINGLES_MIN {
+        return 1.0;
+    }
     let shared = jaccard * (left + right) / (1.0 + jaccard);
-    (shared - text).max(0.0) / (left.min(right) - text).max(1.0)
+    (shared - text).max(0.0) / rest
 }
 
 #[cfg(test)]
@@ -116,6 +123,9 @@ mod tests {
             .collect();
         assert!(are_unrelated(briefs.iter(), 58));
         assert!(!are_unrelated(briefs.iter().take(2), 58), "two are too few");
+        let bare: Vec<Features> =
+            ["a", "b", "c"].iter().map(|it| features(&format!("{} {end}", words(it, 5)))).collect();
+        assert!(!are_unrelated(bare.iter(), 58), "nothing but the text");
         let copies: Vec<Features> = ["x", "y", "z"]
             .iter()
             .map(|it| features(&format!("{} {} {end}", words(it, 10), words("same", 150))))

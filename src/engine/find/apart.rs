@@ -45,10 +45,14 @@ impl Core {
         if shared.is_empty() {
             return Ok(());
         }
-        let texts: Vec<&[TokenHash]> = shared.iter().map(|it| trimmed(it.words)).collect();
-        let standing = self.standing(&texts, &Filter::all(), &HashSet::default())?;
-        let pairs = shared.iter().zip(standing).filter(|it| it.1).map(|it| it.0);
-        let mut pairs: Vec<&Shared<'_>> = pairs.collect();
+        // Copies share the same runs, so that each is looked up once.
+        let texts: HashSet<&[TokenHash]> = shared.iter().map(|it| trimmed(it.words)).collect();
+        let texts: Vec<&[TokenHash]> = texts.into_iter().collect();
+        let found_standing = self.standing(&texts, &Filter::all(), &HashSet::default())?;
+        let standing: HashSet<&[TokenHash]> =
+            texts.into_iter().zip(found_standing).filter(|it| it.1).map(|it| it.0).collect();
+        let is_standing = |it: &&Shared<'_>| standing.contains(trimmed(it.words));
+        let mut pairs: Vec<&Shared<'_>> = shared.iter().filter(is_standing).collect();
         pairs.sort_by_key(|it| (it.question, it.relative));
         for pair in pairs.chunk_by(|a, b| (a.question, a.relative) == (b.question, b.relative)) {
             let gone: HashSet<u64> =

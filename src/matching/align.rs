@@ -7,7 +7,6 @@
 //! words that match come from plain dynamic programming over the window that
 //! this leaves.
 
-use crate::hash::HashMap;
 use crate::text::tokens::TokenHash;
 
 const WORD_BITS: usize = 64;
@@ -25,47 +24,44 @@ pub struct Place {
 #[derive(Debug)]
 pub struct Pattern<'a> {
     tokens: &'a [TokenHash],
-    /// For each token of the pattern, a bit for each place where it stands.
-    masks: HashMap<TokenHash, Box<[u64]>>,
-    absent: Box<[u64]>,
+    masks: Masks,
 }
 
 impl<'a> Pattern<'a> {
     /// Makes a pattern ready: time and memory in proportion to its length
     /// times its blocks of 64.
     pub fn new(tokens: &'a [TokenHash]) -> Self {
-        let absent = vec![0; tokens.len().div_ceil(WORD_BITS)].into_boxed_slice();
-        let mut masks: HashMap<TokenHash, Box<[u64]>> = HashMap::default();
-        for (index, token) in tokens.iter().enumerate() {
-            let mask = masks.entry(*token).or_insert_with(|| absent.clone());
-            if let Some(word) = mask.get_mut(index / WORD_BITS) {
-                *word |= 1 << (index % WORD_BITS);
-            }
-        }
-        Self { tokens, masks, absent }
+        Self { tokens, masks: Masks::of(tokens) }
     }
 
     /// Blocks of 64 tokens that the pattern has: steps a token of the text.
     pub fn blocks(&self) -> usize {
-        self.absent.len()
+        self.masks.blocks
     }
 
     /// The place with the smallest distance, the first of them where several
     /// have it. Time: the length of the text times the blocks of the pattern.
     pub fn best_place(&self, text: &[TokenHash]) -> Place {
-        let mut column = vec![Vertical { plus: u64::MAX, minus: 0 }; self.absent.len()];
+        let mut column = vec![Vertical { plus: u64::MAX, minus: 0 }; self.masks.blocks];
         let last = (self.tokens.len() + WORD_BITS - 1) % WORD_BITS;
         let mut distance = self.tokens.len();
         let mut best = Place { distance, end: 0 };
         for (index, token) in text.iter().enumerate() {
-            let mask = self.masks.get(token).unwrap_or(&self.absent);
-            match advance(&mut column, mask, last) {
+            let step = match (column.as_mut_slice(), self.masks.row(*token)) {
+                // Most teasers have one block.
+                ([block], [mask]) => advance_block(block, *mask, Step::Level, last),
+                (column, row) => advance(column, row, last),
+            };
+            match step {
                 Step::Up => distance += 1,
                 Step::Down => distance -= 1,
                 Step::Level => {}
             }
             if distance < best.distance {
                 best = Place { distance, end: index + 1 };
+                if distance == 0 {
+                    break;
+                }
             }
         }
         best
@@ -74,8 +70,12 @@ impl<'a> Pattern<'a> {
     /// The pairs of equal tokens, in the pattern and in the text, of a best
     /// alignment that ends at `place`; both indexes ascend. Time and memory:
     /// the length of the pattern times that of the window, which is at most
-    /// twice the pattern.
+    /// twice the pattern; only the length where they are equal.
     pub fn matched(&self, text: &[TokenHash], place: Place) -> Vec<(usize, usize)> {
+        if place.distance == 0 {
+            let start = place.end.saturating_sub(self.tokens.len());
+            return (0..self.tokens.len()).map(|it| (it, start + it)).collect();
+        }
         let start = place.end.saturating_sub(self.tokens.len() + place.distance);
         let window = text.get(start..place.end).unwrap_or_default();
         let mut pairs = trace(self.tokens, window);
@@ -83,6 +83,67 @@ impl<'a> Pattern<'a> {
             *at += start;
         }
         pairs
+    }
+}
+
+/// For each token of a pattern, a bit for each place where it stands: an
+/// open-addressing table, since every token of every text is looked up in it.
+#[derive(Debug)]
+struct Masks {
+    blocks: usize,
+    /// Tokens and the start of their row; rows begin behind the first, so that 0
+    /// is an empty slot.
+    slots: Vec<(TokenHash, usize)>,
+    shift: u32,
+    /// A row of `blocks` masks a token; the first is that of all others.
+    rows: Vec<u64>,
+}
+
+impl Masks {
+    fn of(tokens: &[TokenHash]) -> Self {
+        let blocks = tokens.len().div_ceil(WORD_BITS);
+        let size_bits = (2 * tokens.len()).next_power_of_two().trailing_zeros().max(4);
+        let slots = vec![(0, 0); 1 << size_bits];
+        let mut masks = Self { blocks, slots, shift: 64 - size_bits, rows: vec![0; blocks] };
+        for (index, token) in tokens.iter().enumerate() {
+            let start = masks.insert(*token);
+            if let Some(word) = masks.rows.get_mut(start + index / WORD_BITS) {
+                *word |= 1 << (index % WORD_BITS);
+            }
+        }
+        masks
+    }
+
+    fn insert(&mut self, token: TokenHash) -> usize {
+        let at = self.slot(token);
+        let next = self.rows.len();
+        let Some(slot) = self.slots.get_mut(at) else { return 0 };
+        if slot.1 == 0 {
+            *slot = (token, next);
+            self.rows.resize(next + self.blocks, 0);
+        }
+        slot.1
+    }
+
+    /// The slot that a token has, or would have: half of them are empty.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "the upper bits of a hash")]
+    fn slot(&self, token: TokenHash) -> usize {
+        let hash = u64::from(token).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut at = (hash >> self.shift) as usize;
+        while let Some((other, start)) = self.slots.get(at) {
+            if *start == 0 || *other == token {
+                return at;
+            }
+            at = if at + 1 == self.slots.len() { 0 } else { at + 1 };
+        }
+        0
+    }
+
+    #[inline]
+    fn row(&self, token: TokenHash) -> &[u64] {
+        let start = self.slots.get(self.slot(token)).map_or(0, |it| it.1);
+        self.rows.get(start..start + self.blocks).unwrap_or_default()
     }
 }
 
@@ -166,22 +227,21 @@ fn trace(pattern: &[TokenHash], window: &[TokenHash]) -> Vec<(usize, usize)> {
 /// match may begin anywhere.
 fn distances(pattern: &[TokenHash], window: &[TokenHash]) -> Vec<u16> {
     let width = window.len() + 1;
-    let mut rows = Vec::with_capacity(width * (pattern.len() + 1));
-    let mut last = vec![0_u16; width];
-    rows.extend_from_slice(&last);
+    let mut rows = vec![0_u16; width * (pattern.len() + 1)];
     for (index, token) in pattern.iter().enumerate() {
-        let first = u16::try_from(index + 1).unwrap_or(u16::MAX);
-        let mut row = Vec::with_capacity(width);
-        row.push(first);
-        let mut left = first;
-        for (pair, other) in last.windows(2).zip(window) {
+        let (done, todo) = rows.split_at_mut(width * (index + 1));
+        let above = done.get(width * index..).unwrap_or_default();
+        let mut left = u16::try_from(index + 1).unwrap_or(u16::MAX);
+        let mut row = todo.iter_mut();
+        if let Some(first) = row.next() {
+            *first = left;
+        }
+        for ((cell, pair), other) in row.zip(above.windows(2)).zip(window) {
             let &[diagonal, above] = pair else { continue };
             let changed = diagonal.saturating_add(u16::from(token != other));
             left = changed.min(left.min(above).saturating_add(1));
-            row.push(left);
+            *cell = left;
         }
-        rows.extend_from_slice(&row);
-        last = row;
     }
     rows
 }

@@ -6,7 +6,7 @@ use crate::engine::record::Features;
 use crate::engine::teaser::{Field, Found, Question, sort};
 use crate::hash::HashMap;
 use crate::index::keys::FieldTokens;
-use crate::matching::align::Pattern;
+use crate::matching::align::{Pattern, Place};
 use crate::matching::evidence::WHOLE_TITLE_BITS;
 use crate::matching::runs;
 use crate::matching::verdict::{self, EDITED_SIMILARITY_MIN, STANDING_SIMILARITY_MIN, Verdict};
@@ -14,7 +14,7 @@ use crate::store::ArticleNumber;
 
 /// Tokens of candidates times blocks of the teaser that are aligned, at most, or
 /// the first candidate: about 2 ms, however long the stored texts are.
-pub(super) const ALIGNED_STEPS_MAX: usize = 1 << 19;
+const ALIGNED_STEPS_MAX: usize = 1 << 19;
 
 /// What alignment says of a teaser's candidates.
 #[derive(Debug, Default)]
@@ -30,19 +30,20 @@ pub(super) fn aligned(
     question: &Question<'_>,
     features: &HashMap<ArticleNumber, Features>,
 ) -> Aligned {
-    let pattern = Pattern::new(&question.tokens.hashes);
-    let mut steps_left = ALIGNED_STEPS_MAX;
+    let mut aligner = Aligner::new(question);
     let mut out = Aligned::default();
     for number in &question.proposal.candidates {
-        let Some(features) = features.get(number).filter(|_| steps_left > 0) else { continue };
-        steps_left = steps_left.saturating_sub(features.fields.len() * pattern.blocks());
-        let Some(place) = Alignment::of(question, &pattern, &features.fields) else { continue };
-        if place.similarity < EDITED_SIMILARITY_MIN {
+        let Some(features) = features.get(number) else { continue };
+        let Some(at) = aligner.best_place(&features.fields) else { break };
+        let similarity = aligner.similarity(at);
+        if similarity < EDITED_SIMILARITY_MIN {
             continue;
         }
         out.near.push(*number);
         let rarity = question.rarity();
-        if place.similarity >= STANDING_SIMILARITY_MIN && place.bits >= rarity.bits_min() {
+        let is_standing = similarity >= STANDING_SIMILARITY_MIN;
+        let place = aligner.place(&features.fields, at).filter(|_| is_standing);
+        if let Some(place) = place.filter(|it| it.bits >= rarity.bits_min()) {
             let confidence = verdict::standing_confidence(place.bits, rarity.population_bits());
             out.standing.push(place.found(*number, Verdict::Match, confidence));
         }
@@ -52,11 +53,57 @@ pub(super) fn aligned(
     out
 }
 
-/// The best place of a teaser in an article.
+/// Aligns a teaser with its candidates, until the steps that it may take are taken.
+pub(super) struct Aligner<'a> {
+    question: &'a Question<'a>,
+    pattern: Pattern<'a>,
+    steps_left: usize,
+}
+
+impl<'a> Aligner<'a> {
+    pub(super) fn new(question: &'a Question<'a>) -> Self {
+        let pattern = Pattern::new(&question.tokens.hashes);
+        Self { question, pattern, steps_left: ALIGNED_STEPS_MAX }
+    }
+
+    /// The best place in an article, in the tokens of its fields in a row; `None`
+    /// once no steps are left.
+    pub(super) fn best_place(&mut self, fields: &FieldTokens) -> Option<Place> {
+        if self.steps_left == 0 {
+            return None;
+        }
+        self.steps_left = self.steps_left.saturating_sub(fields.len() * self.pattern.blocks());
+        Some(self.pattern.best_place(&fields.whole()))
+    }
+
+    /// 1 less the edit distance by the teaser's tokens.
+    pub(super) fn similarity(&self, place: Place) -> f64 {
+        1.0 - place.distance as f64 / self.question.tokens.len() as f64
+    }
+
+    /// What matches at a place; `None` where not one word does.
+    pub(super) fn place(&self, fields: &FieldTokens, at: Place) -> Option<Alignment> {
+        let pairs = self.pattern.matched(&fields.whole(), at);
+        let (field, article) = place_in_fields(fields, &pairs)?;
+        let Question { proposal, .. } = self.question;
+        let runs = runs::consecutive(&pairs);
+        let run_bits = self.question.rarity().bits_of_runs(&proposal.frequencies, runs);
+        let is_title = field == Field::Title && article == (0..fields.title.len());
+        let title_bits = if is_title && at.distance == 0 { WHOLE_TITLE_BITS } else { 0.0 };
+        Some(Alignment {
+            similarity: self.similarity(at),
+            bits: run_bits + title_bits,
+            field,
+            teaser: pairs.first()?.0..pairs.last()?.0 + 1,
+            article,
+        })
+    }
+}
+
+/// Where a teaser stands in an article.
 #[derive(Debug, Clone)]
 pub(super) struct Alignment {
-    /// 1 less the edit distance by the teaser's tokens.
-    pub(super) similarity: f64,
+    similarity: f64,
     /// Evidence of the runs that match.
     bits: f64,
     field: Field,
@@ -65,29 +112,6 @@ pub(super) struct Alignment {
 }
 
 impl Alignment {
-    /// `None` where not one word matches.
-    pub(super) fn of(
-        question: &Question<'_>,
-        pattern: &Pattern<'_>,
-        fields: &FieldTokens,
-    ) -> Option<Self> {
-        let whole = fields.whole();
-        let place = pattern.best_place(&whole);
-        let pairs = pattern.matched(&whole, place);
-        let (field, article) = place_in_fields(fields, &pairs)?;
-        let frequencies = &question.proposal.frequencies;
-        let run_bits = question.rarity().bits_of_runs(frequencies, runs::consecutive(&pairs));
-        let is_title = field == Field::Title && article == (0..fields.title.len());
-        let title_bits = if is_title && place.distance == 0 { WHOLE_TITLE_BITS } else { 0.0 };
-        Some(Self {
-            similarity: 1.0 - place.distance as f64 / question.tokens.len() as f64,
-            bits: run_bits + title_bits,
-            field,
-            teaser: pairs.first()?.0..pairs.last()?.0 + 1,
-            article,
-        })
-    }
-
     pub(super) fn found(self, number: ArticleNumber, verdict: Verdict, confidence: f64) -> Found {
         let Self { similarity, bits, field, teaser, article } = self;
         let kind = verdict::kind(similarity);

@@ -7,12 +7,12 @@ use crate::engine::core::Core;
 use crate::engine::error::EngineError;
 use crate::engine::find::descending;
 use crate::engine::record::Features;
-use crate::engine::teaser::aligned::{ALIGNED_STEPS_MAX, Aligned, Alignment};
+use crate::engine::teaser::aligned::{Aligned, Aligner};
 use crate::engine::teaser::{Field, Found, Question, is_answerable};
 use crate::hash::HashMap;
 use crate::index::keys::{FieldTokens, LEAD_TOKENS};
 use crate::index::{TermProposal, TermQuery};
-use crate::matching::align::Pattern;
+use crate::matching::align::Place;
 use crate::matching::retelling::{Case, Retold, Support};
 use crate::matching::verdict::{self, Kind, Verdict};
 use crate::store::ArticleNumber;
@@ -70,19 +70,17 @@ struct Ranked<'a> {
     number: ArticleNumber,
     features: &'a Features,
     support: Support,
-    alignment: Option<Alignment>,
+    /// The best place of the teaser, unless too much was aligned before.
+    place: Option<Place>,
+    similarity: f64,
 }
 
 impl Ranked<'_> {
-    fn similarity(&self) -> f64 {
-        self.alignment.as_ref().map_or(0.0, |it| it.similarity)
-    }
-
     /// Whether it says the same as another: a copy of it, or both hold the teaser.
     fn is_one_with(&self, other: &Self) -> bool {
         let (a, b) = (&self.features.sketch.minhash, &other.features.sketch.minhash);
         a.estimated_jaccard(b) >= COPY_JACCARD_MIN
-            || self.similarity().min(other.similarity()) >= HOLDS_SIMILARITY_MIN
+            || self.similarity.min(other.similarity) >= HOLDS_SIMILARITY_MIN
     }
 }
 
@@ -95,32 +93,32 @@ fn passed(
     features: &HashMap<ArticleNumber, Features>,
 ) -> Vec<Found> {
     let retold = Retold::new(terms, &proposal.frequencies);
-    let ranked = ranked(question, &retold, &proposal.candidates, features);
+    let mut aligner = Aligner::new(question);
+    let ranked = ranked(&mut aligner, &retold, &proposal.candidates, features);
     let Some(best) = ranked.first() else { return Vec::new() };
     let runner_up = ranked.iter().find(|it| !it.is_one_with(best));
     let confidence = retold.confidence(Case {
-        similarity: best.similarity(),
+        similarity: best.similarity,
         support: best.support,
         runner_up_bits: runner_up.map_or(0.0, |it| it.support.bits()),
     });
-    let verdict = verdict::of_confidence(confidence, verdict::kind(best.similarity()));
+    let verdict = verdict::of_confidence(confidence, verdict::kind(best.similarity));
     if verdict > Verdict::Possible {
         return Vec::new();
     }
     let same = ranked.iter().filter(|it| it.is_one_with(best));
-    let found = same.filter_map(|it| found(question, &retold, it, (verdict, confidence)));
+    let found =
+        same.filter_map(|it| found((question, &aligner), &retold, it, (verdict, confidence)));
     found.take(question.max_results).collect()
 }
 
 /// The candidates, those with most support first.
 fn ranked<'a>(
-    question: &Question<'_>,
+    aligner: &mut Aligner<'_>,
     retold: &Retold,
     candidates: &[ArticleNumber],
     features: &'a HashMap<ArticleNumber, Features>,
 ) -> Vec<Ranked<'a>> {
-    let pattern = Pattern::new(&question.tokens.hashes);
-    let mut steps_left = ALIGNED_STEPS_MAX;
     let mut ranked: Vec<Ranked<'_>> = candidates
         .iter()
         .filter_map(|number| {
@@ -128,10 +126,9 @@ fn ranked<'a>(
             let fields = &features.fields;
             let rest = fields.text.get(LEAD_TOKENS..).unwrap_or_default();
             let support = retold.support(&fields.leading(), rest);
-            let alignment =
-                if steps_left > 0 { Alignment::of(question, &pattern, fields) } else { None };
-            steps_left = steps_left.saturating_sub(fields.len() * pattern.blocks());
-            Some(Ranked { number: *number, features, support, alignment })
+            let place = aligner.best_place(fields);
+            let similarity = place.map_or(0.0, |it| aligner.similarity(it));
+            Some(Ranked { number: *number, features, support, place, similarity })
         })
         .collect();
     ranked.sort_by_key(|it| (descending(it.support.bits()), it.number));
@@ -139,14 +136,15 @@ fn ranked<'a>(
 }
 
 fn found(
-    question: &Question<'_>,
+    (question, aligner): (&Question<'_>, &Aligner<'_>),
     retold: &Retold,
     it: &Ranked<'_>,
     (verdict, confidence): (Verdict, f64),
 ) -> Option<Found> {
-    let aligned = it.alignment.clone().map(|at| at.found(it.number, verdict, confidence));
-    if let Some(found) = aligned.filter(|it| it.kind != Kind::Rewritten) {
-        return Some(found);
+    if verdict::kind(it.similarity) != Kind::Rewritten
+        && let Some(place) = it.place.and_then(|at| aligner.place(&it.features.fields, at))
+    {
+        return Some(place.found(it.number, verdict, confidence));
     }
     let (field, article) = place(retold, &it.features.fields)?;
     Some(Found {
@@ -154,7 +152,7 @@ fn found(
         verdict,
         kind: Kind::Rewritten,
         confidence,
-        similarity: it.similarity(),
+        similarity: it.similarity,
         bits: it.support.whole,
         field,
         teaser: 0..question.tokens.len(),

@@ -20,6 +20,11 @@ pub const CANDIDATES_MAX: usize = 128;
 /// Candidates that the terms of a text get, at most: each is read whole.
 pub const TERM_CANDIDATES_MAX: usize = 8;
 
+/// Share of the evidence of a teaser's best candidate from which on another one is
+/// strong. Where the best one is the teaser's article, the others share a phrase with
+/// it and are far below, unless they are copies.
+pub const STRONG_SHARE: f64 = 0.3;
+
 /// What filters look at, as hashes and numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Facets {
@@ -86,6 +91,9 @@ pub struct TeaserProposal {
     pub frequencies: Vec<u32>,
     /// The candidates, most evidence first.
     pub candidates: Vec<ArticleNumber>,
+    /// How many of them, the first ones, have at least [`STRONG_SHARE`] of the
+    /// evidence of the first.
+    pub strong: usize,
     /// Number of articles in the index at that time.
     pub article_count: u64,
 }

@@ -122,6 +122,15 @@ struct Question<'a> {
 }
 
 impl Question<'_> {
+    fn strong(&self) -> &[ArticleNumber] {
+        let TeaserProposal { candidates, strong, .. } = self.proposal;
+        candidates.get(..*strong).unwrap_or(candidates)
+    }
+
+    fn others(&self) -> &[ArticleNumber] {
+        self.proposal.candidates.get(self.proposal.strong..).unwrap_or_default()
+    }
+
     fn rarity(&self) -> Rarity {
         Rarity::new(self.proposal.article_count)
     }
@@ -190,8 +199,8 @@ impl Core {
         parallel::parts(teasers, |it| self.match_at_once(it, depth))
     }
 
-    /// The answers to some teasers: one look-up and two reads, and as much again
-    /// where some of them stand in no article word for word.
+    /// The answers to some teasers: one look-up and two reads; where some of them
+    /// stand in no article word for word, one look-up and two reads more.
     fn match_at_once(
         &self,
         teasers: &[(&TeaserRequest, &Tokens)],
@@ -208,9 +217,7 @@ impl Core {
                 max_results: request.max_results,
             })
             .collect();
-        let features = self.features(proposals.iter().flat_map(|it| it.candidates.clone()))?;
-        let aligned: Vec<Aligned> =
-            questions.iter().map(|it| aligned::aligned(it, &features)).collect();
+        let aligned = self.align(&questions)?;
         let found = match depth {
             Depth::Words => aligned.into_iter().map(|it| it.standing).collect(),
             Depth::Terms => self.with_retold(&questions, aligned)?,
@@ -219,6 +226,22 @@ impl Core {
             Articles::new(self.articles(found.iter().flatten().map(|it| it.number))?);
         let answered = questions.iter().zip(found);
         Ok(answered.map(|(question, found)| answer(question, &found, &mut articles)).collect())
+    }
+
+    /// Aligns the strong candidates of each teaser, and the others where it stands in
+    /// none of those: most teasers have one strong candidate, which is their article.
+    fn align(&self, questions: &[Question<'_>]) -> Result<Vec<Aligned>, EngineError> {
+        let mut aligned: Vec<Aligned> = questions.iter().map(|_| Aligned::default()).collect();
+        for part in [Question::strong, Question::others] {
+            let open: Vec<(&Question<'_>, &mut Aligned)> =
+                questions.iter().zip(&mut aligned).filter(|it| it.1.standing.is_empty()).collect();
+            let asked = open.iter().flat_map(|(question, _)| part(question).iter().copied());
+            let features = self.features(asked)?;
+            for (question, aligned) in open {
+                aligned.add(question, part(question), &features);
+            }
+        }
+        Ok(aligned)
     }
 
     fn propose(

@@ -11,7 +11,7 @@ use crate::hash::HashMap;
 use crate::index::keys::ANCHOR_STRIDE;
 use crate::index::postings::{List, Postings};
 use crate::index::{
-    CANDIDATES_MAX, Counts, Entry, Facets, Filter, Index, IndexError, NearQuery,
+    CANDIDATES_MAX, Counts, Entry, Facets, Filter, Index, IndexError, NearQuery, STRONG_SHARE,
     TERM_CANDIDATES_MAX, TeaserProposal, TeaserQuery, TermProposal, TermQuery,
 };
 use crate::matching::evidence::{self, Rarity};
@@ -208,8 +208,12 @@ impl MemoryIndex {
                 }
             });
         }
-        let candidates = votes.best(|_| 0);
-        TeaserProposal { frequencies, candidates, article_count }
+        let ranked = votes.ranked(|_| 0);
+        let most = ranked.first().map_or(0, |it| it.1);
+        let strong_min = STRONG_SHARE * f64::from(most);
+        let strong = ranked.iter().take_while(|it| f64::from(it.1) >= strong_min).count();
+        let candidates = ranked.into_iter().map(|it| it.0).collect();
+        TeaserProposal { frequencies, candidates, strong, article_count }
     }
 
     /// The rarest terms propose, all terms rank.
@@ -335,6 +339,11 @@ impl<'a> Votes<'a> {
     /// The candidates with at least `votes_min` of their columns, most votes first, then the
     /// oldest.
     fn best(&self, votes_min: impl Fn(&Column) -> u32) -> Vec<ArticleNumber> {
+        self.ranked(votes_min).into_iter().map(|it| it.0).collect()
+    }
+
+    /// The same, each with its votes.
+    fn ranked(&self, votes_min: impl Fn(&Column) -> u32) -> Vec<(ArticleNumber, u32)> {
         let mut found: Vec<(Reverse<u32>, u32)> = self
             .found
             .iter()
@@ -346,7 +355,7 @@ impl<'a> Votes<'a> {
             .collect();
         found.sort_unstable();
         found.truncate(CANDIDATES_MAX);
-        found.into_iter().map(|(_, number)| ArticleNumber(number)).collect()
+        found.into_iter().map(|(votes, number)| (ArticleNumber(number), votes.0)).collect()
     }
 }
 

@@ -25,32 +25,34 @@ pub(super) struct Aligned {
     pub(super) near: Vec<ArticleNumber>,
 }
 
-/// Aligns the candidates.
-pub(super) fn aligned(
-    question: &Question<'_>,
-    features: &HashMap<ArticleNumber, Features>,
-) -> Aligned {
-    let mut aligner = Aligner::new(question);
-    let mut out = Aligned::default();
-    for number in &question.proposal.candidates {
-        let Some(features) = features.get(number) else { continue };
-        let Some(at) = aligner.best_place(&features.fields) else { break };
-        let similarity = aligner.similarity(at);
-        if similarity < EDITED_SIMILARITY_MIN {
-            continue;
+impl Aligned {
+    /// Aligns some of the candidates, in addition to those before.
+    pub(super) fn add(
+        &mut self,
+        question: &Question<'_>,
+        candidates: &[ArticleNumber],
+        features: &HashMap<ArticleNumber, Features>,
+    ) {
+        let mut aligner = Aligner::new(question);
+        for number in candidates {
+            let Some(features) = features.get(number) else { continue };
+            let Some(at) = aligner.best_place(&features.fields) else { break };
+            let similarity = aligner.similarity(at);
+            if similarity < EDITED_SIMILARITY_MIN {
+                continue;
+            }
+            self.near.push(*number);
+            let rarity = question.rarity();
+            let is_standing = similarity >= STANDING_SIMILARITY_MIN;
+            let place = aligner.place(&features.fields, at).filter(|_| is_standing);
+            if let Some(place) = place.filter(|it| it.bits >= rarity.bits_min()) {
+                let confidence = verdict::standing_confidence(place.bits, rarity.population_bits());
+                self.standing.push(place.found(*number, Verdict::Match, confidence));
+            }
         }
-        out.near.push(*number);
-        let rarity = question.rarity();
-        let is_standing = similarity >= STANDING_SIMILARITY_MIN;
-        let place = aligner.place(&features.fields, at).filter(|_| is_standing);
-        if let Some(place) = place.filter(|it| it.bits >= rarity.bits_min()) {
-            let confidence = verdict::standing_confidence(place.bits, rarity.population_bits());
-            out.standing.push(place.found(*number, Verdict::Match, confidence));
-        }
+        sort(&mut self.standing);
+        self.standing.truncate(question.max_results);
     }
-    sort(&mut out.standing);
-    out.standing.truncate(question.max_results);
-    out
 }
 
 /// Aligns a teaser with its candidates, until the steps that it may take are taken.

@@ -1,6 +1,8 @@
 //! Pairs: which near-duplicates the index finds, and how far the words of two
 //! texts tell whether they are one story.
 
+mod figures;
+
 use std::collections::BTreeMap;
 
 use rayon::prelude::*;
@@ -12,12 +14,7 @@ use crate::engine::error::EngineError;
 use crate::engine::find::{Duplicate, FindRequest, RESULTS_MAX, Target};
 use crate::eval::baselines::{self, Likeness};
 use crate::eval::data::{ArticleRow, Dataset, PairRow};
-use crate::eval::measures::{
-    Confusion, adjusted_rand_index, average_precision, best_f1, components, curve, mean, share,
-};
-use crate::eval::report::{
-    KindReport, NearDuplicateReport, PairReport, SourceReport, StoryReport, StorySourceReport,
-};
+use crate::eval::report::PairReport;
 use crate::eval::{Watch, put_all, scratch_engine};
 use crate::hash::HashMap;
 use crate::index::Filter;
@@ -53,6 +50,10 @@ impl Judged<'_> {
             Some(false) if !kind.starts_with("same-story") => Role::Different,
             _ => Role::Other,
         }
+    }
+
+    fn pair(&self) -> (usize, usize) {
+        (self.texts[0], self.texts[1])
     }
 
     fn is_story(&self) -> bool {
@@ -101,7 +102,7 @@ pub(super) fn evaluate(
             watch.error(&error_case(it, &texts));
         }
     }
-    Ok(report(&judged, &asked, texts.len()))
+    Ok(figures::report(&judged, &asked))
 }
 
 type Rows<'a> = Vec<(&'a PairRow, [usize; 2])>;
@@ -203,164 +204,6 @@ fn judge<'a>(
             })
         })
         .collect()
-}
-
-fn report(judged: &[Judged<'_>], asked: &Asked, text_count: usize) -> PairReport {
-    let near: Vec<&Judged<'_>> = judged.iter().filter(|it| it.role() != Role::Other).collect();
-    let scored = scores(&near, |it| it.overlap);
-    let counts = confusion(&near);
-    PairReport {
-        near_duplicates: NearDuplicateReport {
-            count: near.len(),
-            positives: near.iter().filter(|it| it.role() == Role::Copy).count(),
-            precision: counts.precision(),
-            recall: counts.recall(),
-            f1: counts.f1(),
-            best_f1: best_f1(&scored).best_f1,
-            average_precision: average_precision(&scored),
-            adjusted_rand_index: agreement(&near, asked, text_count),
-        },
-        same_story: story_report(judged),
-        by_source: by_source(&near),
-        by_kind: by_kind(judged),
-        baselines: baselines::NAMES
-            .iter()
-            .map(|name| {
-                let scored = scores(&near, |it| it.baseline(name));
-                ((*name).to_owned(), best_f1(&scored))
-            })
-            .collect(),
-        curve: curve(&scored),
-    }
-}
-
-fn scores(of: &[&Judged<'_>], score: impl Fn(&Likeness) -> f64) -> Vec<(f64, bool)> {
-    of.iter().map(|it| (score(&it.likeness), it.truth == Some(true))).collect()
-}
-
-fn confusion(of: &[&Judged<'_>]) -> Confusion {
-    let mut counts = Confusion::default();
-    for it in of {
-        counts.count(it.truth == Some(true), it.is_found());
-    }
-    counts
-}
-
-/// The groups that all found relations make among the texts of the pairs, against
-/// those that the labels make.
-fn agreement(near: &[&Judged<'_>], asked: &Asked, text_count: usize) -> f64 {
-    let mut in_play = vec![false; text_count];
-    for at in near.iter().flat_map(|it| it.texts) {
-        if let Some(place) = in_play.get_mut(at) {
-            *place = true;
-        }
-    }
-    let labelled =
-        near.iter().filter(|it| it.truth == Some(true)).map(|it| (it.texts[0], it.texts[1]));
-    let found = asked.iter().flat_map(|(a, found)| {
-        found.iter().filter(|it| is_copy(*it.1)).map(move |(b, _)| (*a, *b))
-    });
-    let of_those_in_play = |groups: Vec<usize>| -> Vec<usize> {
-        groups.into_iter().zip(&in_play).filter(|it| *it.1).map(|it| it.0).collect()
-    };
-    adjusted_rand_index(
-        &of_those_in_play(components(text_count, labelled)),
-        &of_those_in_play(components(text_count, found)),
-    )
-}
-
-fn groups<'a, 'b>(
-    of: &[&'b Judged<'a>],
-    key: impl Fn(&Judged<'a>) -> &'a str,
-) -> BTreeMap<String, Vec<&'b Judged<'a>>> {
-    let mut groups: BTreeMap<String, Vec<&Judged<'_>>> = BTreeMap::new();
-    for it in of {
-        groups.entry(key(it).to_owned()).or_default().push(it);
-    }
-    groups
-}
-
-fn by_source(near: &[&Judged<'_>]) -> BTreeMap<String, SourceReport> {
-    let report = |of: &[&Judged<'_>]| {
-        let counts = confusion(of);
-        let scored = scores(of, |it| it.overlap);
-        SourceReport {
-            count: of.len(),
-            positives: counts.hits + counts.misses,
-            false_alarms: counts.false_alarms,
-            precision: counts.precision(),
-            recall: counts.recall(),
-            f1: counts.f1(),
-            best_f1: best_f1(&scored).best_f1,
-            average_precision: average_precision(&scored),
-        }
-    };
-    groups(near, |it| it.row.source.as_str()).into_iter().map(|it| (it.0, report(&it.1))).collect()
-}
-
-fn by_kind(judged: &[Judged<'_>]) -> BTreeMap<String, KindReport> {
-    let all: Vec<&Judged<'_>> = judged.iter().filter(|it| it.truth.is_some()).collect();
-    let different: Vec<&Judged<'_>> =
-        all.iter().copied().filter(|it| it.role() == Role::Different).collect();
-    let report = |of: &[&Judged<'_>]| {
-        let (yes, no): (Vec<&Judged<'_>>, Vec<&Judged<'_>>) =
-            of.iter().copied().partition(|it| it.truth == Some(true));
-        let found =
-            |of: &[&Judged<'_>]| share(of.iter().filter(|it| it.is_found()).count(), of.len());
-        let against: Vec<&Judged<'_>> = if no.is_empty() { different.clone() } else { no.clone() };
-        let scored = scores(&[yes.clone(), against].concat(), |it| it.story);
-        KindReport {
-            positives: yes.len(),
-            positives_found: found(&yes),
-            negatives: no.len(),
-            negatives_found: found(&no),
-            positives_story_score: mean(yes.iter().map(|it| it.likeness.story)),
-            story_best_f1: best_f1(&scored).best_f1,
-        }
-    };
-    groups(&all, |it| it.row.kind.as_str()).into_iter().map(|it| (it.0, report(&it.1))).collect()
-}
-
-/// Story pairs; where a collection has none that are different, those of the other
-/// kinds stand against them.
-fn story_report(judged: &[Judged<'_>]) -> StoryReport {
-    let stories: Vec<&Judged<'_>> = judged.iter().filter(|it| it.is_story()).collect();
-    let different: Vec<&Judged<'_>> =
-        judged.iter().filter(|it| it.role() == Role::Different).collect();
-    let by_source = groups(&stories, |it| it.row.source.as_str()).into_iter().map(|(name, of)| {
-        let count = of.len();
-        let of = with_negatives(of, &different);
-        let best = best_f1(&scores(&of, |it| it.story));
-        let jaccard = best_f1(&scores(&of, |it| it.baseline("jaccard_1")));
-        let report = StorySourceReport {
-            count,
-            best_f1: best.best_f1,
-            threshold: best.threshold,
-            jaccard_words_best_f1: jaccard.best_f1,
-        };
-        (name, report)
-    });
-    let best = best_f1(&scores(&stories, |it| it.story));
-    StoryReport {
-        count: stories.len(),
-        best_f1: best.best_f1,
-        threshold: best.threshold,
-        by_source: by_source.collect(),
-    }
-}
-
-fn with_negatives<'a, 'b>(
-    of: Vec<&'b Judged<'a>>,
-    different: &[&'b Judged<'a>],
-) -> Vec<&'b Judged<'a>> {
-    if of.iter().any(|it| it.truth == Some(false)) {
-        return of;
-    }
-    let source = of.first().map_or("", |it| it.row.source.as_str());
-    let own: Vec<&Judged<'_>> =
-        different.iter().copied().filter(|it| it.row.source == source).collect();
-    let negatives = if own.is_empty() { different } else { &own };
-    [of.as_slice(), negatives].concat()
 }
 
 fn error_case(it: &Judged<'_>, texts: &[&str]) -> serde_json::Value {

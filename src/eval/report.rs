@@ -220,6 +220,9 @@ pub struct StorySourceReport {
     pub threshold: f64,
     /// The greatest F1 of the exact Jaccard similarity of words.
     pub jaccard_words_best_f1: f64,
+    /// Agreement of the groups that pairs from the threshold on make with those of
+    /// the labels.
+    pub adjusted_rand_index: f64,
 }
 
 /// Near-duplicates of one collection.

@@ -199,7 +199,7 @@ fn kind_lines(pairs: &PairReport, out: &mut Vec<String>) {
         row(out, name, &cells);
     }
     title(out, "The same story in other words, by rare words");
-    header(out, &["count", "best F1", "threshold", "Jaccard F1"]);
+    header(out, &["count", "best F1", "threshold", "Jaccard F1", "ARI"]);
     let story = &pairs.same_story;
     row(out, "all", &[text(story.count), share(story.best_f1), share(story.threshold)]);
     for (name, it) in &story.by_source {
@@ -208,6 +208,7 @@ fn kind_lines(pairs: &PairReport, out: &mut Vec<String>) {
             share(it.best_f1),
             share(it.threshold),
             share(it.jaccard_words_best_f1),
+            share(it.adjusted_rand_index),
         ];
         row(out, name, &cells);
     }

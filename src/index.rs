@@ -132,6 +132,8 @@ pub struct Counts {
     pub term_postings: u64,
     /// Bytes of memory.
     pub bytes: u64,
+    /// Those of the term postings.
+    pub term_bytes: u64,
 }
 
 /// Where candidates come from. All calls take batches.

@@ -22,6 +22,8 @@ pub struct Report {
     pub holdout_percent: u32,
     /// Bytes of the index an article.
     pub index_bytes_per_article: f64,
+    /// Those of the terms, by which teasers in other words are found.
+    pub term_bytes_per_article: f64,
     /// Figures of teasers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub teasers: Option<TeaserReport>,

@@ -96,6 +96,8 @@ pub(super) fn evaluate(
     }
     report.articles = run.stored;
     report.index_bytes_per_article = run.index_bytes()?;
+    let term_bytes = run.engine.stats()?.index.term_bytes as f64;
+    report.term_bytes_per_article = term_bytes / (run.stored as f64).max(1.0);
     if !truths.teasers.is_empty() {
         judged
             .iter()

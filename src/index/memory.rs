@@ -129,6 +129,7 @@ impl Index for MemoryIndex {
             band_postings,
             term_postings,
             bytes: anchor_bytes + band_bytes + block_bytes + term_bytes + column_bytes,
+            term_bytes,
         }
     }
 }

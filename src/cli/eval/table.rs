@@ -31,8 +31,11 @@ pub(super) fn lines(report: &Report) -> Vec<String> {
     let mut parts = vec![format!("{:.1} seconds", report.seconds)];
     if report.articles > 0 {
         parts.push(format!(
-            "{} articles at {:.0} a second, {:.0} bytes of index each",
-            report.articles, report.articles_per_second, report.index_bytes_per_article
+            "{} articles at {:.0} a second, {:.0} bytes of index each ({:.0} for terms)",
+            report.articles,
+            report.articles_per_second,
+            report.index_bytes_per_article,
+            report.term_bytes_per_article
         ));
         parts.push(format!("{:.0} teasers a second", report.teasers_per_second));
     }

@@ -5,6 +5,8 @@
 //! are uniform already, so this keeps shingles apart as well as a hash of
 //! their text would.
 
+use pulp::{Arch, Simd, WithSimd};
+
 use crate::hash;
 use crate::text::tokens::TokenHash;
 
@@ -27,10 +29,32 @@ pub fn shingles(tokens: &[TokenHash]) -> Vec<Shingle> {
     if tokens.len() < SHINGLE_TOKENS {
         return vec![shingle(tokens)];
     }
-    tokens.windows(SHINGLE_TOKENS).map(shingle).collect()
+    let mut found = vec![0; tokens.len() - (SHINGLE_TOKENS - 1)];
+    Arch::new().dispatch(Kernel { tokens, found: &mut found });
+    found
 }
 
-#[inline]
+struct Kernel<'a> {
+    tokens: &'a [TokenHash],
+    found: &'a mut [Shingle],
+}
+
+impl WithSimd for Kernel<'_> {
+    type Output = ();
+
+    #[expect(clippy::inline_always, reason = "the vector instructions hold within one function")]
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let behind = |count| self.tokens.get(count..).unwrap_or_default();
+        let tokens = self.tokens.iter().zip(behind(1)).zip(behind(2));
+        for (found, ((a, b), c)) in self.found.iter_mut().zip(tokens) {
+            *found = shingle(&[*a, *b, *c]);
+        }
+    }
+}
+
+#[expect(clippy::inline_always, reason = "compiled once for each set of vector instructions")]
+#[inline(always)]
 fn shingle(tokens: &[TokenHash]) -> Shingle {
     let sum = tokens.iter().zip(FACTORS).fold(tokens.len() as u64, |sum, (token, factor)| {
         sum.wrapping_add(u64::from(*token).wrapping_mul(factor))

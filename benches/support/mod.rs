@@ -9,6 +9,8 @@
     reason = "ranks and places are within their bounds by construction"
 )]
 
+pub(crate) mod records;
+
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -70,6 +72,12 @@ impl Random {
     /// A number below `end`.
     pub(crate) fn below(&mut self, end: u64) -> u64 {
         ((u128::from(self.next()) * u128::from(end)) >> 64) as u64
+    }
+
+    /// A rank below `end` by Zipf's law: the r-th with a share of 1/r.
+    pub(crate) fn rank(&mut self, end: u32) -> u32 {
+        let rank = f64::from(end).powf(self.share()) as u32;
+        rank.saturating_sub(1).min(end - 1)
     }
 
     /// A number from 0 to 1, exclusive.
@@ -164,10 +172,8 @@ impl Texts {
         text.push('.');
     }
 
-    /// A word by Zipf's law: the r-th with a share of 1/r.
     fn pick(&self, random: &mut Random) -> &str {
-        let rank = (f64::from(WORDS).ln() * random.share()).exp() - 1.0;
-        &self.words[(rank as usize).min(self.words.len() - 1)]
+        &self.words[random.rank(WORDS) as usize]
     }
 }
 

@@ -88,6 +88,7 @@ impl WithSimd for Kernel<'_> {
 }
 
 #[expect(clippy::inline_always, reason = "compiled once for each set of vector instructions")]
+#[expect(clippy::indexing_slicing, reason = "iterators are calls where units are compiled apart")]
 #[inline(always)]
 fn minimise<S: Simd>(
     simd: S,
@@ -99,9 +100,11 @@ fn minimise<S: Simd>(
     for shingle in shingles {
         let low = simd.splat_u32s(hash::low_half(*shingle));
         let high = simd.splat_u32s(hash::high_half(*shingle));
-        for (value, multiplier) in least.iter_mut().zip(multipliers) {
-            let hashed = simd.add_u32s(low, simd.mul_u32s(*multiplier, high));
-            *value = simd.min_u32s(*value, hashed);
+        let mut at = 0;
+        while at < VECTORS {
+            let hashed = simd.add_u32s(low, simd.mul_u32s(multipliers[at], high));
+            least[at] = simd.min_u32s(least[at], hashed);
+            at += 1;
         }
     }
     *values = least;

@@ -64,20 +64,30 @@ impl WithSimd for Kernel<'_> {
     fn with_simd<S: Simd>(self, _: S) -> u64 {
         let mut votes = Votes { planes: [0; PLANES] };
         let (groups, rest) = self.tokens.as_chunks::<GROUP>();
-        let mut bits = [0; GROUP];
         for group in groups {
-            for (bits, token) in bits.iter_mut().zip(group) {
-                *bits = token_bits(*token);
-            }
-            votes.add(&bits);
+            votes.add(&group_bits(group, GROUP));
         }
-        bits = [0; GROUP];
-        for (bits, token) in bits.iter_mut().zip(rest) {
-            *bits = token_bits(*token);
+        let mut last = [0; GROUP];
+        if let Some(last) = last.get_mut(..rest.len()) {
+            last.copy_from_slice(rest);
         }
-        votes.add(&bits);
+        votes.add(&group_bits(&last, rest.len()));
         votes.above(self.tokens.len() / 2)
     }
+}
+
+/// The votes of the first `count` tokens; none of those behind.
+#[expect(clippy::inline_always, reason = "compiled once for each set of vector instructions")]
+#[expect(clippy::indexing_slicing, reason = "iterators are calls where units are compiled apart")]
+#[inline(always)]
+fn group_bits(tokens: &[TokenHash; GROUP], count: usize) -> [u64; GROUP] {
+    let mut bits = [0; GROUP];
+    let mut at = 0;
+    while at < GROUP {
+        bits[at] = if at < count { token_bits(tokens[at]) } else { 0 };
+        at += 1;
+    }
+    bits
 }
 
 /// The votes of a token, one a bit.
@@ -134,14 +144,21 @@ impl Votes {
 
 /// Adds votes to a plane by twos: the sum stays, the carry of each two is given.
 #[expect(clippy::inline_always, reason = "compiled once for each set of vector instructions")]
+#[expect(clippy::indexing_slicing, reason = "iterators are calls where units are compiled apart")]
 #[inline(always)]
-fn add_pairs<const PAIRS: usize>(sum: &mut u64, votes: &[u64]) -> [u64; PAIRS] {
+fn add_pairs<const VOTES: usize, const PAIRS: usize>(
+    sum: &mut u64,
+    votes: &[u64; VOTES],
+) -> [u64; PAIRS] {
+    const { assert!(VOTES == 2 * PAIRS) };
     let mut carries = [0; PAIRS];
-    let (pairs, _) = votes.as_chunks();
-    for (carry, [a, b]) in carries.iter_mut().zip(pairs) {
+    let mut at = 0;
+    while at < PAIRS {
+        let (a, b) = (votes[2 * at], votes[2 * at + 1]);
         let half = *sum ^ a;
-        *carry = (*sum & a) | (half & b);
+        carries[at] = (*sum & a) | (half & b);
         *sum = half ^ b;
+        at += 1;
     }
     carries
 }

@@ -19,9 +19,9 @@ pub const BANDS: usize = 32;
 /// Values a band.
 pub const BAND_VALUES: usize = VALUES / BANDS;
 
-/// Values computed in one pass over the shingles: few enough to stay in
-/// vector registers.
-const LANES: usize = 32;
+/// Vectors of values that are held in one pass over the shingles: with what they
+/// are computed from they fill the 16 registers of AVX2.
+const VECTORS: usize = 8;
 
 const MULTIPLIERS: [u32; VALUES] = multipliers();
 
@@ -75,24 +75,36 @@ impl WithSimd for Kernel<'_> {
 
     #[expect(clippy::inline_always, reason = "the vector instructions hold within one function")]
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let groups = self.values.chunks_exact_mut(LANES).zip(MULTIPLIERS.chunks_exact(LANES));
-        for (values, multipliers) in groups {
-            if let (Ok(values), Ok(multipliers)) = (values.try_into(), multipliers.try_into()) {
-                minimise(self.shingles, multipliers, values);
-            }
+    fn with_simd<S: Simd>(self, simd: S) {
+        // 128 is a multiple of every vector's lanes, and so nothing is left over.
+        let (values, _) = S::as_mut_simd_u32s(self.values);
+        let (multipliers, _) = S::as_simd_u32s(&MULTIPLIERS);
+        let (values, _) = values.as_chunks_mut::<VECTORS>();
+        let (multipliers, _) = multipliers.as_chunks::<VECTORS>();
+        for (values, multipliers) in values.iter_mut().zip(multipliers) {
+            minimise(simd, self.shingles, multipliers, values);
         }
     }
 }
 
 #[expect(clippy::inline_always, reason = "compiled once for each set of vector instructions")]
+#[expect(clippy::indexing_slicing, reason = "iterators are calls where units are compiled apart")]
 #[inline(always)]
-fn minimise(shingles: &[u64], multipliers: &[u32; LANES], values: &mut [u32; LANES]) {
+fn minimise<S: Simd>(
+    simd: S,
+    shingles: &[u64],
+    multipliers: &[S::u32s; VECTORS],
+    values: &mut [S::u32s; VECTORS],
+) {
     let mut least = *values;
     for shingle in shingles {
-        let (low, high) = (hash::low_half(*shingle), hash::high_half(*shingle));
-        for (value, multiplier) in least.iter_mut().zip(multipliers) {
-            *value = (*value).min(low.wrapping_add(multiplier.wrapping_mul(high)));
+        let low = simd.splat_u32s(hash::low_half(*shingle));
+        let high = simd.splat_u32s(hash::high_half(*shingle));
+        let mut at = 0;
+        while at < VECTORS {
+            let hashed = simd.add_u32s(low, simd.mul_u32s(multipliers[at], high));
+            least[at] = simd.min_u32s(least[at], hashed);
+            at += 1;
         }
     }
     *values = least;

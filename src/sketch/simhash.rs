@@ -3,6 +3,8 @@
 //! Texts whose words are nearly the same differ in few bits, also where an
 //! edit of every few words leaves no shingle whole.
 
+use pulp::{Arch, Simd, WithSimd};
+
 use crate::hash;
 use crate::text::tokens::TokenHash;
 
@@ -18,33 +20,10 @@ pub const DISTANCE_BITS_MAX: u32 = 3;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SimHash(u64);
 
-/// Byte b, its bits spread over eight bytes of 0 or 1.
-const SPREAD: [u64; 256] = spread();
-
 impl SimHash {
     /// Of a sequence of tokens. A tie of votes gives 0.
     pub fn of(tokens: &[TokenHash]) -> Self {
-        let mut votes = [0_u32; BITS];
-        // A byte counts up to 255 votes before it is added up.
-        for part in tokens.chunks(255) {
-            let mut counts = [0_u64; 8];
-            for token in part {
-                let bits = hash::mix(u64::from(*token)).to_le_bytes();
-                for (count, byte) in counts.iter_mut().zip(bits) {
-                    *count += SPREAD.get(usize::from(byte)).copied().unwrap_or_default();
-                }
-            }
-            let bytes = counts.iter().flat_map(|it| it.to_le_bytes());
-            for (vote, byte) in votes.iter_mut().zip(bytes) {
-                *vote += u32::from(byte);
-            }
-        }
-        let majority = tokens.len() as u64;
-        let bits = votes
-            .iter()
-            .rev()
-            .fold(0, |bits, vote| (bits << 1) | u64::from(2 * u64::from(*vote) > majority));
-        Self(bits)
+        Self(Arch::new().dispatch(Kernel { tokens }))
     }
 
     /// From the bits of an earlier sketch.
@@ -73,19 +52,115 @@ impl SimHash {
     }
 }
 
-#[expect(clippy::indexing_slicing, reason = "iterators do not run in constants")]
-const fn spread() -> [u64; 256] {
-    let mut table = [0; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        let mut bit = 0;
-        while bit < 8 {
-            table[byte] |= ((byte as u64 >> bit) & 1) << (8 * bit);
-            bit += 1;
+struct Kernel<'a> {
+    tokens: &'a [TokenHash],
+}
+
+impl WithSimd for Kernel<'_> {
+    type Output = u64;
+
+    #[expect(clippy::inline_always, reason = "the vector instructions hold within one function")]
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> u64 {
+        let mut votes = Votes { planes: [0; PLANES] };
+        let (groups, rest) = self.tokens.as_chunks::<GROUP>();
+        for group in groups {
+            votes.add(&group_bits(group, GROUP));
         }
-        byte += 1;
+        let mut last = [0; GROUP];
+        if let Some(last) = last.get_mut(..rest.len()) {
+            last.copy_from_slice(rest);
+        }
+        votes.add(&group_bits(&last, rest.len()));
+        votes.above(self.tokens.len() / 2)
     }
-    table
+}
+
+/// The votes of the first `count` tokens; none of those behind.
+#[expect(clippy::inline_always, reason = "compiled once for each set of vector instructions")]
+#[expect(clippy::indexing_slicing, reason = "iterators are calls where units are compiled apart")]
+#[inline(always)]
+fn group_bits(tokens: &[TokenHash; GROUP], count: usize) -> [u64; GROUP] {
+    let mut bits = [0; GROUP];
+    let mut at = 0;
+    while at < GROUP {
+        bits[at] = if at < count { token_bits(tokens[at]) } else { 0 };
+        at += 1;
+    }
+    bits
+}
+
+/// The votes of a token, one a bit.
+#[expect(clippy::inline_always, reason = "compiled once for each set of vector instructions")]
+#[inline(always)]
+fn token_bits(token: TokenHash) -> u64 {
+    hash::mix(u64::from(token))
+}
+
+/// Tokens that are added up at once.
+const GROUP: usize = 16;
+/// Votes are counted up to 2^32, more than a text can have tokens.
+const PLANES: usize = 32;
+
+/// The votes for each of 64 bits, all counters side by side: plane p holds bit p
+/// of every counter, so that one logical operation works on all 64 of them.
+struct Votes {
+    planes: [u64; PLANES],
+}
+
+impl Votes {
+    /// Adds the bits of a group: a tree of full adders (Harley and Seal's count),
+    /// whose carry of 16 then ripples through the planes above.
+    #[expect(clippy::inline_always, reason = "compiled once for each set of vector instructions")]
+    #[inline(always)]
+    fn add(&mut self, group: &[u64; GROUP]) {
+        let [ones, twos, fours, eights, above @ ..] = &mut self.planes;
+        let carries_2: [u64; GROUP / 2] = add_pairs(ones, group);
+        let carries_4: [u64; GROUP / 4] = add_pairs(twos, &carries_2);
+        let carries_8: [u64; GROUP / 8] = add_pairs(fours, &carries_4);
+        let [mut carry] = add_pairs(eights, &carries_8);
+        for plane in above {
+            if carry == 0 {
+                break;
+            }
+            (*plane, carry) = (*plane ^ carry, *plane & carry);
+        }
+    }
+
+    /// The bits with more votes than `bound`.
+    fn above(&self, bound: usize) -> u64 {
+        let (mut above, mut equal) = (0, u64::MAX);
+        for (place, plane) in self.planes.iter().enumerate().rev() {
+            if (bound >> place) & 1 == 1 {
+                equal &= plane;
+            } else {
+                above |= equal & plane;
+                equal &= !plane;
+            }
+        }
+        above
+    }
+}
+
+/// Adds votes to a plane by twos: the sum stays, the carry of each two is given.
+#[expect(clippy::inline_always, reason = "compiled once for each set of vector instructions")]
+#[expect(clippy::indexing_slicing, reason = "iterators are calls where units are compiled apart")]
+#[inline(always)]
+fn add_pairs<const VOTES: usize, const PAIRS: usize>(
+    sum: &mut u64,
+    votes: &[u64; VOTES],
+) -> [u64; PAIRS] {
+    const { assert!(VOTES == 2 * PAIRS) };
+    let mut carries = [0; PAIRS];
+    let mut at = 0;
+    while at < PAIRS {
+        let (a, b) = (votes[2 * at], votes[2 * at + 1]);
+        let half = *sum ^ a;
+        carries[at] = (*sum & a) | (half & b);
+        *sum = half ^ b;
+        at += 1;
+    }
+    carries
 }
 
 #[cfg(test)]

@@ -43,7 +43,7 @@ pub fn is_spaceless(letter: char) -> bool {
 
 /// The pieces of one character, packed for a table look-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Latin {
+pub enum Entry {
     /// Between words.
     Break,
     /// Up to four bytes of UTF-8 that belong to the word: the first `len`.
@@ -57,39 +57,45 @@ pub enum Latin {
     General,
 }
 
-/// Characters below this one are looked up in [`latin_table`].
-pub const LATIN_END: usize = 0x250;
+/// Characters below this one are looked up in [`table`]: those of the alphabets,
+/// and general punctuation.
+pub const TABLE_END: usize = 0x2070;
 
 /// The fast path: what [`pieces`] gives for every character below
-/// [`LATIN_END`].
-pub fn latin_table() -> &'static [Latin; LATIN_END] {
-    static TABLE: LazyLock<[Latin; LATIN_END]> = LazyLock::new(|| {
-        std::array::from_fn(|code| {
-            let character = u32::try_from(code).ok().and_then(char::from_u32);
-            character.map_or(Latin::General, latin_entry)
-        })
+/// [`TABLE_END`]. Marks, and scripts without spaces, are left to the general
+/// path.
+pub fn table() -> &'static [Entry; TABLE_END] {
+    static TABLE: LazyLock<Box<[Entry; TABLE_END]>> = LazyLock::new(|| {
+        let mut table = Box::new([Entry::General; TABLE_END]);
+        for (code, entry) in (0..).zip(table.iter_mut()) {
+            *entry = char::from_u32(code).map_or(Entry::General, entry_of);
+        }
+        table
     });
     &TABLE
 }
 
-fn latin_entry(character: char) -> Latin {
+fn entry_of(character: char) -> Entry {
+    if is_combining_mark(character) || is_spaceless(character) {
+        return Entry::General;
+    }
     let mut word = String::new();
-    let (mut breaks, mut marks) = (0, 0);
+    let (mut breaks, mut others) = (0, 0);
     pieces(character, |piece| match piece {
-        Piece::Letter(letter) => word.push(letter),
-        Piece::Mark(_) => marks += 1,
+        Piece::Letter(letter) if !is_spaceless(letter) => word.push(letter),
+        Piece::Letter(_) | Piece::Mark(_) => others += 1,
         Piece::Break => breaks += 1,
     });
     let mut bytes = [0; 4];
-    match (breaks, marks, word.len()) {
-        (1.., 0, 0) => Latin::Break,
+    match (breaks, others, word.len()) {
+        (1.., 0, 0) => Entry::Break,
         (0, 0, len @ 0..=4) => {
             for (to, from) in bytes.iter_mut().zip(word.bytes()) {
                 *to = from;
             }
-            Latin::Bytes { len: u8::try_from(len).unwrap_or_default(), bytes }
+            Entry::Bytes { len: u8::try_from(len).unwrap_or_default(), bytes }
         }
-        _ => Latin::General,
+        _ => Entry::General,
     }
 }
 
@@ -189,15 +195,15 @@ mod tests {
 
     #[test]
     fn the_table_says_what_the_general_path_says() {
-        for (code, entry) in latin_table().iter().enumerate() {
+        for (code, entry) in table().iter().enumerate() {
             let character = char::from_u32(u32::try_from(code).unwrap()).unwrap();
             let general = folded(&character.to_string());
             match entry {
-                Latin::Break => assert!(general.chars().all(|it| it == '|') && !general.is_empty()),
-                Latin::Bytes { len, bytes } => {
+                Entry::Break => assert!(general.chars().all(|it| it == '|') && !general.is_empty()),
+                Entry::Bytes { len, bytes } => {
                     assert_eq!(&bytes[..usize::from(*len)], general.as_bytes(), "{code:x}");
                 }
-                Latin::General => {}
+                Entry::General => {}
             }
         }
     }

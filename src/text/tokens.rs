@@ -3,15 +3,25 @@
 //!
 //! A token is a maximal run of letters and digits; in scripts that write no
 //! spaces each character, with its marks, is one. HTML entities are read as
-//! what they stand for. Characters below U+0250 take a table's word for their
-//! normal form; a property test holds the table to the general path.
+//! what they stand for.
+//!
+//! A short word of ASCII is lowered and hashed in a register ([`runs`]); all
+//! else is read character by character, those that [`normal::table`] knows by its
+//! word. A property test holds both to the general path.
 
+mod runs;
+
+use std::ops::Range;
+
+use pulp::{Arch, Simd, WithSimd};
 use unicode_normalization::char::{canonical_combining_class, is_combining_mark};
 
 use crate::hash;
+use crate::hash::ShortBytes;
 use crate::text::ByteSpan;
 use crate::text::normal;
-use crate::text::normal::{LATIN_END, Latin, Piece};
+use crate::text::normal::{Entry, Piece, TABLE_END};
+use crate::text::tokens::runs::Visit;
 
 /// The hash of a token's normal form: 31 bits of XXH3 under the project's seed,
 /// and in the lowest bit whether it is a character of a script without spaces
@@ -28,6 +38,12 @@ pub fn is_character(token: TokenHash) -> bool {
 
 fn token_hash(word: &[u8], spaceless: bool) -> TokenHash {
     (hash::persistent_32(word) & !1) | u32::from(spaceless)
+}
+
+#[expect(clippy::inline_always, reason = "compiled once for each set of vector instructions")]
+#[inline(always)]
+fn short_token_hash(word: ShortBytes) -> TokenHash {
+    hash::persistent_32_short(word) & !1
 }
 
 /// The tokens of a text, in order.
@@ -47,10 +63,7 @@ impl Tokens {
             hashes: Vec::with_capacity(text.len() / 6),
             spans: Vec::with_capacity(text.len() / 6),
         };
-        each_token(text, |word, span, spaceless| {
-            tokens.hashes.push(token_hash(word, spaceless));
-            tokens.spans.push(span);
-        });
+        each_token(text, &mut tokens);
         tokens
     }
 
@@ -78,7 +91,7 @@ impl Tokens {
 
     /// The bytes from the first of `range` to the last; `None` where the range
     /// is empty or reaches past the last token.
-    pub fn span(&self, range: std::ops::Range<usize>) -> Option<ByteSpan> {
+    pub fn span(&self, range: Range<usize>) -> Option<ByteSpan> {
         let covered = self.spans.get(range)?;
         Some(covered.first()?.to(*covered.last()?))
     }
@@ -87,20 +100,88 @@ impl Tokens {
 /// The normal form of a whole text: its tokens with single spaces between.
 /// Idempotent.
 pub fn normal_form(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    each_token(text, |word, _, _| {
-        if !out.is_empty() {
-            out.push(' ');
-        }
-        out.push_str(&String::from_utf8_lossy(word));
-    });
-    out
+    let mut words = Words(String::with_capacity(text.len()));
+    each_token(text, &mut words);
+    words.0
 }
 
-/// Calls `sink` for each token with its normal form in UTF-8, its place, and
-/// whether it is a character of a script without spaces.
-fn each_token(text: &str, sink: impl FnMut(&[u8], ByteSpan, bool)) {
-    Reader::new(normal::latin_table(), sink).read(text);
+/// Takes tokens in their order.
+trait Sink {
+    /// A token with its normal form in UTF-8, its place, and whether it is a
+    /// character of a script without spaces.
+    fn word(&mut self, word: &[u8], span: ByteSpan, spaceless: bool);
+
+    /// A token of a few bytes, of a script with spaces.
+    fn short(&mut self, word: ShortBytes, span: ByteSpan) {
+        let bytes = word.bytes.to_le_bytes();
+        self.word(bytes.get(..word.len as usize).unwrap_or_default(), span, false);
+    }
+}
+
+impl Sink for Tokens {
+    fn word(&mut self, word: &[u8], span: ByteSpan, spaceless: bool) {
+        self.hashes.push(token_hash(word, spaceless));
+        self.spans.push(span);
+    }
+
+    #[expect(clippy::inline_always, reason = "compiled once for each set of vector instructions")]
+    #[inline(always)]
+    fn short(&mut self, word: ShortBytes, span: ByteSpan) {
+        self.hashes.push(short_token_hash(word));
+        self.spans.push(span);
+    }
+}
+
+/// Words with single spaces between.
+struct Words(String);
+
+impl Sink for Words {
+    fn word(&mut self, word: &[u8], _: ByteSpan, _: bool) {
+        if !self.0.is_empty() {
+            self.0.push(' ');
+        }
+        self.0.push_str(&String::from_utf8_lossy(word));
+    }
+}
+
+fn each_token(text: &str, sink: &mut impl Sink) {
+    let reader = Reader::new(normal::table(), sink);
+    Arch::new().dispatch(Reading { text, reader, read_to: 0 });
+}
+
+/// A text that is being read, run by run.
+struct Reading<'t, 'a, S> {
+    text: &'t str,
+    reader: Reader<'a, S>,
+    /// What is before it is read: an entity reaches behind the end of its run.
+    read_to: usize,
+}
+
+impl<S: Sink> WithSimd for Reading<'_, '_, S> {
+    type Output = ();
+
+    #[expect(clippy::inline_always, reason = "compiled once for each set of vector instructions")]
+    #[inline(always)]
+    fn with_simd<V: Simd>(mut self, _: V) {
+        let bytes = self.text.as_bytes();
+        runs::each(bytes, &mut self);
+    }
+}
+
+impl<S: Sink> Visit for Reading<'_, '_, S> {
+    #[expect(clippy::inline_always, reason = "compiled once for each set of vector instructions")]
+    #[inline(always)]
+    fn run(&mut self, start: usize, end: usize) {
+        if start < self.read_to {
+            return;
+        }
+        let bytes = self.text.as_bytes();
+        if let Some(word) = runs::short_ascii(bytes, start, end) {
+            self.reader.sink.short(word, ByteSpan::new(start, end));
+        } else if let Some(rest) = self.reader.table_run(bytes, start..end) {
+            self.read_to = self.reader.run(self.text, rest, end);
+        }
+    }
 }
 
 /// The longest entity of HTML 5 has 33 bytes with its "&" and ";".
@@ -119,9 +200,59 @@ fn entity(text: &str) -> Option<(String, usize)> {
     (decoded != written).then(|| (decoded.into_owned(), written.len()))
 }
 
-struct Reader<S> {
-    table: &'static [Latin; LATIN_END],
-    sink: S,
+/// The code of the first character, and its bytes, if these are at most three.
+#[inline]
+fn decoded(bytes: &[u8]) -> Option<(usize, usize)> {
+    let tail = |at: usize| bytes.get(at).map(|it| usize::from(it & 0x3f));
+    match *bytes.first()? {
+        first @ ..0x80 => Some((usize::from(first), 1)),
+        first @ 0xc0..0xe0 => Some((usize::from(first & 0x1f) << 6 | tail(1)?, 2)),
+        first @ 0xe0..0xf0 => Some((usize::from(first & 0xf) << 12 | tail(1)? << 6 | tail(2)?, 3)),
+        _ => None,
+    }
+}
+
+/// A word in a register, as it is read.
+#[derive(Default)]
+struct ShortWord {
+    bytes: u128,
+    len: u32,
+    start: usize,
+    end: usize,
+}
+
+impl ShortWord {
+    /// Adds what a character gives; `false` if that is too long for the register.
+    #[inline]
+    fn push(&mut self, bytes: u32, len: u8, at: usize, length: usize) -> bool {
+        if len == 0 {
+            return true;
+        }
+        if self.len == 0 {
+            self.start = at;
+        }
+        if self.len + u32::from(len) > 16 {
+            return false;
+        }
+        self.bytes |= u128::from(bytes) << (8 * self.len);
+        self.len += u32::from(len);
+        self.end = at + length;
+        true
+    }
+
+    #[inline]
+    fn finish(&mut self, sink: &mut impl Sink) {
+        if self.len > 0 {
+            let word = ShortBytes { bytes: self.bytes, len: self.len };
+            sink.short(word, ByteSpan::new(self.start, self.end));
+            *self = Self::default();
+        }
+    }
+}
+
+struct Reader<'a, S> {
+    table: &'static [Entry; TABLE_END],
+    sink: &'a mut S,
     /// The token so far, in normal form.
     word: Vec<u8>,
     /// Marks since the last letter, to be put into canonical order.
@@ -130,8 +261,8 @@ struct Reader<S> {
     spaceless: bool,
 }
 
-impl<S: FnMut(&[u8], ByteSpan, bool)> Reader<S> {
-    fn new(table: &'static [Latin; LATIN_END], sink: S) -> Self {
+impl<'a, S: Sink> Reader<'a, S> {
+    fn new(table: &'static [Entry; TABLE_END], sink: &'a mut S) -> Self {
         Self {
             table,
             sink,
@@ -142,10 +273,44 @@ impl<S: FnMut(&[u8], ByteSpan, bool)> Reader<S> {
         }
     }
 
-    fn read(mut self, text: &str) {
+    /// Reads the words of a run as long as the table knows all their characters
+    /// and each fits a register. Gives where the first one begins that is not so;
+    /// nothing of that one is read.
+    fn table_run(&mut self, bytes: &[u8], run: Range<usize>) -> Option<usize> {
+        let mut word = ShortWord::default();
+        let mut at = run.start;
+        let mut start = at;
+        while at < run.end {
+            let Some((code, length)) = bytes.get(at..).and_then(decoded) else {
+                return Some(start);
+            };
+            match self.table.get(code) {
+                Some(Entry::Break) if code != usize::from(b'&') => {
+                    word.finish(self.sink);
+                    start = at + length;
+                }
+                Some(Entry::Bytes { len, bytes }) => {
+                    if !word.push(u32::from_le_bytes(*bytes), *len, at, length) {
+                        return Some(start);
+                    }
+                }
+                _ => return Some(start),
+            }
+            at += length;
+        }
+        word.finish(self.sink);
+        None
+    }
+
+    /// Reads a run by its characters, and on to the next byte that is between
+    /// words. Gives where that is.
+    fn run(&mut self, text: &str, start: usize, end: usize) -> usize {
         let bytes = text.as_bytes();
-        let mut at = 0;
+        let mut at = start;
         while let Some(&byte) = bytes.get(at) {
+            if at >= end && runs::is_between(byte) {
+                break;
+            }
             if byte == b'&'
                 && let Some((decoded, length)) = text.get(at..).and_then(entity)
             {
@@ -160,19 +325,20 @@ impl<S: FnMut(&[u8], ByteSpan, bool)> Reader<S> {
             at = end;
         }
         self.finish_token();
+        at
     }
 
     fn character(&mut self, character: char, span: ByteSpan) {
         match self.table.get(character as usize) {
-            Some(Latin::Break) => self.finish_token(),
-            Some(Latin::Bytes { len, bytes }) => {
-                // The table has no letter of a script without spaces.
+            Some(Entry::Break) => self.finish_token(),
+            Some(Entry::Bytes { len, bytes }) => {
+                // The table knows no letter of a script without spaces.
                 if *len > 0 {
                     self.start_letter(span, false);
                     self.word.extend_from_slice(bytes.get(..usize::from(*len)).unwrap_or_default());
                 }
             }
-            Some(Latin::General) | None => self.general(character, span),
+            Some(Entry::General) | None => self.general(character, span),
         }
     }
 
@@ -222,7 +388,11 @@ impl<S: FnMut(&[u8], ByteSpan, bool)> Reader<S> {
         }
     }
 
+    #[inline]
     fn flush_marks(&mut self) {
+        if self.marks.is_empty() {
+            return;
+        }
         self.marks.sort_by_key(|it| canonical_combining_class(*it));
         for mark in self.marks.drain(..) {
             push(&mut self.word, mark);
@@ -232,7 +402,7 @@ impl<S: FnMut(&[u8], ByteSpan, bool)> Reader<S> {
     fn finish_token(&mut self) {
         if !self.word.is_empty() {
             self.flush_marks();
-            (self.sink)(&self.word, self.span, self.spaceless);
+            self.sink.word(&self.word, self.span, self.spaceless);
             self.word.clear();
         }
         self.spaceless = false;
@@ -252,6 +422,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    impl Sink for Vec<(Vec<u8>, ByteSpan, bool)> {
+        fn word(&mut self, word: &[u8], span: ByteSpan, spaceless: bool) {
+            self.push((word.to_vec(), span, spaceless));
+        }
+    }
 
     /// Texts that mix scripts, marks, entities and separators.
     fn texts() -> impl Strategy<Value = String> {
@@ -288,13 +464,14 @@ mod tests {
         }
 
         #[test]
-        fn the_fast_path_gives_what_the_general_path_gives(text in texts()) {
-            static GENERAL: [Latin; LATIN_END] = [Latin::General; LATIN_END];
+        fn the_fast_paths_give_what_the_general_path_gives(text in texts()) {
+            static GENERAL: [Entry; TABLE_END] = [Entry::General; TABLE_END];
             let (mut fast, mut general) = (Vec::new(), Vec::new());
-            each_token(&text, |word, span, flag| fast.push((word.to_vec(), span, flag)));
-            let sink = |word: &[u8], span, flag| general.push((word.to_vec(), span, flag));
-            Reader::new(&GENERAL, sink).read(&text);
-            prop_assert_eq!(fast, general);
+            each_token(&text, &mut fast);
+            Reader::new(&GENERAL, &mut general).run(&text, 0, text.len());
+            prop_assert_eq!(&fast, &general);
+            let hashes: Vec<_> = general.iter().map(|it| token_hash(&it.0, it.2)).collect();
+            prop_assert_eq!(Tokens::of(&text).hashes, hashes);
         }
     }
 

@@ -1,22 +1,20 @@
-//! The load test at a size that a bench takes: `doublon load` of the built binary,
-//! its table on standard output. `--test`, which `cargo test --benches` gives,
-//! makes it as small as can be.
+//! The load test at the size of a bench: `doublon load` of the built binary, its
+//! table on standard output. `cargo test` runs it as small as can be.
 #![allow(missing_docs, reason = "a program")]
 
 use std::process::{Command, ExitCode};
 
-const ARTICLES: &str = "10000";
-const SECONDS: &str = "5";
-const SMOKE_ARTICLES: &str = "200";
-const SMOKE_SECONDS: &str = "0.1";
-const SEED: &str = "1";
+const SIZE: &str = "--articles 10000 --seconds 5 --seed 1";
+const SMOKE_SIZE: &str =
+    "--articles 100 --seconds 0.05 --seed 1 --rounds 1 --in-flight 4 --connections 2 --rate 40";
 
 fn main() -> ExitCode {
+    // What cargo gives to benches, and not to tests.
     let is_bench = std::env::args().any(|it| it == "--bench");
-    let (articles, seconds) =
-        if is_bench { (ARTICLES, SECONDS) } else { (SMOKE_ARTICLES, SMOKE_SECONDS) };
+    let size = if is_bench { SIZE } else { SMOKE_SIZE };
     let status = Command::new(env!("CARGO_BIN_EXE_doublon"))
-        .args(["load", "--articles", articles, "--seconds", seconds, "--seed", SEED])
+        .arg("load")
+        .args(size.split(' '))
         .env_remove("DOUBLON_SERVER")
         .env_remove("DOUBLON_OUTPUT")
         .status();

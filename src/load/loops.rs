@@ -189,7 +189,8 @@ async fn open_caller(plan: Plan, mut client: Client, due: Arc<Due>) -> BTreeMap<
         if number >= due.total.load(Ordering::Relaxed) || is_late {
             return tallies;
         }
-        let intended = due.start + Duration::from_secs_f64(number as f64 / due.rate);
+        // The first is due one interval after the start, as `pace` counts.
+        let intended = due.start + Duration::from_secs_f64((number + 1) as f64 / due.rate);
         random = hash::mix(random.wrapping_add(1));
         let answer = plan.questions.ask(&mut client, &plan.mix, random).await;
         let kind = Questions::kind(&plan.mix, random);

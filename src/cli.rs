@@ -12,6 +12,8 @@ mod get;
 mod input;
 mod json;
 mod list;
+mod load;
+mod load_echo;
 mod match_teaser;
 mod put;
 mod render;
@@ -52,9 +54,10 @@ struct Cli {
 /// Options of every command.
 #[derive(Debug, Clone, clap::Args)]
 struct Common {
-    /// The server's address
-    #[arg(long, global = true, env = "DOUBLON_SERVER", default_value = SERVER_DEFAULT, value_name = "URL")]
-    server: String,
+    // No default of clap's, so that `load` can tell whether one was given.
+    #[arg(long, global = true, env = "DOUBLON_SERVER", value_name = "URL",
+        help = format!("The server's address [default: {SERVER_DEFAULT}]"))]
+    server: Option<String>,
     /// For people, or one JSON object a line: the answer in proto3 JSON mapping,
     /// with the names of the proto files
     #[arg(long, global = true, env = "DOUBLON_OUTPUT", value_enum, default_value_t = Output::Text)]
@@ -92,6 +95,9 @@ enum Command {
     AnalyzePage(analyze_page::Args),
     Stats(stats::Args),
     Eval(eval::Args),
+    Load(load::Args),
+    #[command(hide = true)]
+    LoadEcho(load_echo::Args),
     Completions(completions::Args),
 }
 
@@ -159,13 +165,15 @@ async fn run(cli: Cli) -> anyhow::Result<Found> {
         Command::AnalyzePage(args) => analyze_page::run(args, &common).await,
         Command::Stats(args) => stats::run(&args, &common).await,
         Command::Eval(args) => tokio::task::block_in_place(|| eval::run(&args, &common)),
+        Command::Load(args) => load::run(args, &common).await,
+        Command::LoadEcho(args) => load_echo::run(args).await,
         Command::Completions(args) => completions::run(&args),
     }
 }
 
 impl Common {
     async fn connect(&self) -> anyhow::Result<Client> {
-        Ok(Client::connect(&self.server).await?)
+        Ok(Client::connect(self.server.as_deref().unwrap_or(SERVER_DEFAULT)).await?)
     }
 
     fn is_json(&self) -> bool {

@@ -49,4 +49,5 @@ pub mod eval;
 pub mod api;
 pub mod service;
 pub mod client;
+pub mod load;
 pub mod config;

@@ -6,7 +6,9 @@ mod handlers;
 mod run;
 mod stream;
 
-pub use crate::service::run::{LISTENING_TARGET, ServeError, run};
+pub use crate::service::run::{
+    CONNECTION_WINDOW_BYTES, LISTENING_TARGET, STREAM_WINDOW_BYTES, ServeError, run,
+};
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -386,6 +386,50 @@ fn words(at: usize) -> String {
     (0..9).map(|it| format!("w{}x{it}", at * 7 + it)).collect::<Vec<_>>().join(" ")
 }
 
+/// The load test at its smallest, against a server of its own and one that is there.
+#[test]
+fn a_load_test_measures_and_checks() {
+    let folder = TempDir::new().unwrap();
+    let plot = folder.path().join("latency.svg");
+    let tiny = ["load", "--articles", "120", "--seconds", "0.05", "--rounds", "1"];
+    let calls = ["--in-flight", "4", "--connections", "2", "--rate", "40"];
+    let output = doublon()
+        .args(["--output", "json", "--color", "never"])
+        .args(tiny)
+        .args(calls)
+        .args(["--plot", plot.to_str().unwrap(), "--folder", folder.path().to_str().unwrap()])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{} {}", stdout(&output), stderr(&output));
+    let report: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(report["articles"], 120);
+    assert_eq!(report["put_stream"]["answered"], 120);
+    for part in ["put_stream", "echo", "unary", "echo_stream", "stream", "analyze_page"] {
+        assert!(report[part]["per_second"].as_f64().unwrap() > 0.0, "{part}: {report}");
+        assert_eq!((&report[part]["errors"], &report[part]["wrong"]), (&0.into(), &0.into()));
+    }
+    for part in ["echo", "unary"] {
+        let latency = |it: &str| report[part][it].as_f64().unwrap();
+        assert!(0.0 < latency("p50_ms") && latency("p50_ms") <= latency("p99_ms"), "{report}");
+    }
+    assert_eq!(report["open_loop"][0]["rate"], 40.0);
+    for known in ["rss_bytes", "disk_bytes", "ready_seconds"] {
+        assert!(report["server"][known].as_f64().unwrap() > 0.0, "{known}: {report}");
+    }
+    assert!(fs::read_to_string(&plot).unwrap().contains("MatchTeaser p99"));
+    let left = fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(left, 1, "the temporary folder is to be gone");
+
+    let serve = Serve::start(&["--in-memory"]);
+    let report = serve.json(&[&tiny[..], &calls[..]].concat());
+    assert_eq!(report["stream"]["wrong"], 0);
+    assert_eq!(report["server"]["rss_bytes"], Value::Null);
+    assert_eq!(serve.json(&["stats"])["article_count"], "0", "its articles are to be deleted");
+    for wrong in [["--mix", "0:0:0"], ["--rate", "0"], ["--seconds", "-1"]] {
+        assert_eq!(serve.run(&[&["load"][..], &wrong[..]].concat()).status.code(), Some(2));
+    }
+}
+
 /// What every `--help` says is part of the contract with people.
 #[test]
 fn help_is_what_was_reviewed() {
@@ -404,6 +448,7 @@ fn help_is_what_was_reviewed() {
         "analyze-page",
         "stats",
         "eval",
+        "load",
         "completions",
     ] {
         let arguments = [command, "--help"];

@@ -37,9 +37,9 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Bytes that all streams of a connection may have under way to the server. h2
 /// ends a connection with many small unread messages by a budget that it takes
 /// from this window; a stream of short teasers must stay within it.
-const CONNECTION_WINDOW_BYTES: u32 = 64 << 20;
+pub const CONNECTION_WINDOW_BYTES: u32 = 64 << 20;
 /// Bytes that one stream may have under way to the server.
-const STREAM_WINDOW_BYTES: u32 = 1 << 20;
+pub const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 /// Once stopped, a service without calls for this long waits for no peer that
 /// keeps a connection or a health watch open.
 const IDLE_BEFORE_EXIT: Duration = Duration::from_millis(500);

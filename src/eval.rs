@@ -120,6 +120,24 @@ fn put_all(
     Ok(stored)
 }
 
+/// An answer, unless the engine refuses the input: that is named as an error, and the
+/// evaluation goes on.
+fn accepted<T>(
+    answer: Result<T, EngineError>,
+    (part, text): (&str, &str),
+    watch: &Watch<'_>,
+) -> Result<Option<T>, EngineError> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(EngineError::Invalid(invalid)) => {
+            let problem = invalid.to_string();
+            watch.error(&serde_json::json!({"part": part, "problem": problem, "text": text}));
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
 fn refuse(row: &ArticleRow, problem: &str, watch: &Watch<'_>) {
     watch.error(&serde_json::json!({"part": "articles", "id": row.id, "problem": problem}));
 }

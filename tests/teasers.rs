@@ -74,3 +74,28 @@ async fn a_store_with_little_in_a_language_does_not_guess() {
     assert_eq!(verdict, TeaserVerdict::NoMatch);
     server.stop().await;
 }
+
+/// A filter that keeps the teaser's article out makes no other article likelier.
+#[tokio::test]
+async fn a_filter_does_not_make_a_stranger_the_best() {
+    let mut server = with_articles("en").await;
+    let other = rows("articles.jsonl").into_iter().find(|it| it["lang"] == "en").unwrap();
+    let mut put = put_request("stranger", &field(&other, "text").replace("the", "a"));
+    put.article.as_mut().unwrap().site = "stranger.example".into();
+    server.client.put_article(put).await.unwrap();
+    let id = field(&other, "id");
+    let foreign = rows("teasers.jsonl").into_iter().filter(|it| {
+        it["lang"] == "en" && it["suspect_generic"] != true && field(it, "article_id") != id
+    });
+    for row in foreign {
+        let filter = v1::Filter { sites: vec!["stranger.example".into()], ..Default::default() };
+        let request = v1::MatchTeaserRequest {
+            text: field(&row, "teaser"),
+            filter: Some(filter),
+            max_results: 1,
+        };
+        let answer = server.client.match_teaser(request).await.unwrap();
+        assert!(answer.matches.is_empty(), "{} {answer:?}", field(&row, "teaser"));
+    }
+    server.stop().await;
+}

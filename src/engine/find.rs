@@ -26,6 +26,10 @@ pub const RESULTS_DEFAULT: usize = 10;
 /// Answers to one question, at most.
 pub const RESULTS_MAX: usize = 100;
 
+/// Related articles that are looked at for standing text, at least, however few are
+/// asked for: some of them may be related by that alone.
+const CHECKED_MIN: usize = 16;
+
 /// A question for near-duplicates.
 #[derive(Debug, Clone)]
 pub struct FindRequest {
@@ -173,6 +177,9 @@ impl Core {
         let mut found: Vec<Vec<Related<'_>>> =
             verified.map(|(question, numbers)| verify(*question, &numbers, &features)).collect();
         self.leave_standing_text_out(questions, &mut found)?;
+        for (found, question) in found.iter_mut().zip(questions) {
+            found.truncate(question.max_results);
+        }
         let named = found.into_iter().map(|it| it.iter().map(Related::duplicate).collect());
         Ok(named.collect())
     }
@@ -246,7 +253,7 @@ fn verify<'a>(
         .filter_map(|it| compare(question.subject, *it, features.get(it)?))
         .collect();
     sort(&mut found);
-    found.truncate(question.max_results);
+    found.truncate(question.max_results.max(CHECKED_MIN));
     found
 }
 

@@ -8,6 +8,7 @@ use crate::engine::record::Features;
 use crate::engine::teaser::TEASER_TOKENS_MAX;
 use crate::hash::HashSet;
 use crate::index::{Filter, TeaserQuery};
+use crate::matching::align::Pattern;
 use crate::shingle;
 use crate::text::tokens::TokenHash;
 
@@ -48,16 +49,13 @@ impl Core {
         let texts = texts.iter().zip(&shingles).zip(&proposals);
         let flags = texts.map(|((text, shingles), proposal)| {
             let holders = proposal.candidates.iter().filter_map(|it| features.get(it));
-            let holders = holders.filter(|it| !own.contains(&it.id) && holds(it, text));
+            let pattern = Pattern::new(text);
+            let holds = |it: &Features| pattern.best_place(&it.fields.text).distance == 0;
+            let holders = holders.filter(|it| !own.contains(&it.id) && holds(it));
             are_unrelated(holders, shingles.len())
         });
         Ok(flags.collect())
     }
-}
-
-/// Whether an article has a text word for word.
-fn holds(article: &Features, text: &[TokenHash]) -> bool {
-    !text.is_empty() && article.fields.text.windows(text.len()).any(|it| it == text)
 }
 
 /// Whether there are enough articles of which no two are alike but for a text of

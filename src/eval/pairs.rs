@@ -15,7 +15,7 @@ use crate::engine::find::{Duplicate, FindRequest, RESULTS_MAX, Target};
 use crate::eval::baselines::{self, Likeness};
 use crate::eval::data::{ArticleRow, Dataset, PairRow};
 use crate::eval::report::PairReport;
-use crate::eval::{Watch, put_all, scratch_engine};
+use crate::eval::{Watch, accepted, put_all, scratch_engine};
 use crate::hash::HashMap;
 use crate::index::Filter;
 use crate::matching::overlap::Relation;
@@ -173,7 +173,9 @@ fn ask(
             .collect();
         for (at, answer) in part.iter().zip(engine.find_duplicates(&requests)) {
             let number = |it: &Duplicate| Some((it.id.as_str().parse().ok()?, it.relation));
-            asked.insert(*at, answer?.iter().filter_map(number).collect());
+            let text = texts.get(*at).copied().unwrap_or_default();
+            let found = accepted(answer, ("pairs", text), watch)?.unwrap_or_default();
+            asked.insert(*at, found.iter().filter_map(number).collect());
         }
         watch.done(part.len());
     }

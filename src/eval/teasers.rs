@@ -15,7 +15,7 @@ use crate::eval::data::{ArticleRow, Dataset};
 use crate::eval::recombine::Sentences;
 use crate::eval::report::{Report, ScaleStep};
 use crate::eval::teasers::truth::{Class, Truth, Truths};
-use crate::eval::{Observer, Options, Watch, is_held_out, put_all, scratch_engine};
+use crate::eval::{Observer, Options, Watch, accepted, is_held_out, put_all, scratch_engine};
 use crate::hash::HashMap;
 use crate::index::Filter;
 use crate::matching::verdict::Verdict;
@@ -106,12 +106,14 @@ pub(super) fn evaluate(
         report.teasers = Some(figures::report(&judged));
     }
     let mut rest = stages.recombined.as_slice();
+    // The report's speeds are those with real articles.
+    let mut grown = report.clone();
     while !rest.is_empty() {
-        let (part, behind) = rest.split_at(run.stored.min(rest.len()));
+        let (part, behind) = rest.split_at(run.stored.clamp(1, rest.len()));
         run.recombined += part.len();
-        run.put(&part.iter().collect::<Vec<_>>(), "storing recombined articles", report)?;
-        let judged = run.ask(&truths, report)?;
-        report.scale.push(run.scale_step(&judged, report)?);
+        run.put(&part.iter().collect::<Vec<_>>(), "storing recombined articles", &mut grown)?;
+        let judged = run.ask(&truths, &mut grown)?;
+        report.scale.push(run.scale_step(&judged, &grown)?);
         rest = behind;
     }
     Ok(())
@@ -178,7 +180,14 @@ impl<'a> Run<'a> {
             let from = self.clock.elapsed();
             let answers = self.engine.match_teasers(&requests);
             seconds += self.clock.since(from).as_secs_f64();
-            let answers: Vec<TeaserAnswer> = answers.into_iter().collect::<Result<_, _>>()?;
+            let answers: Vec<TeaserAnswer> = part
+                .iter()
+                .zip(answers)
+                .map(|(truth, answer)| {
+                    let place = ("teasers", truth.row.teaser.as_str());
+                    Ok(accepted(answer, place, self.watch)?.unwrap_or_else(no_answer))
+                })
+                .collect::<Result<_, EngineError>>()?;
             judged.par_extend(
                 part.par_iter()
                     .zip(answers)
@@ -212,11 +221,20 @@ impl<'a> Run<'a> {
 
     fn scale_step(&self, judged: &[Judged<'_>], report: &Report) -> Result<ScaleStep, EngineError> {
         let mut step = figures::scale_step(judged);
-        step.real_articles = self.stored - self.recombined;
+        step.real_articles = self.stored.saturating_sub(self.recombined);
         step.recombined_articles = self.recombined;
         step.index_bytes_per_article = self.index_bytes()?;
         step.microseconds_per_teaser = 1e6 / report.teasers_per_second.max(1e-9);
         Ok(step)
+    }
+}
+
+/// What a teaser gets that the engine refuses.
+fn no_answer() -> TeaserAnswer {
+    TeaserAnswer {
+        verdict: Verdict::InsufficientEvidence,
+        matches: Vec::new(),
+        evidence_bits_min: 0.0,
     }
 }
 

@@ -13,7 +13,7 @@ use std::ops::Range;
 use crate::hash::HashMap;
 use crate::matching::evidence;
 use crate::term::{Term, term_places, terms};
-use crate::text::tokens::TokenHash;
+use crate::text::tokens::{TokenHash, is_character};
 
 /// Tokens of an article within which a teaser's terms are shown.
 const WINDOW_TOKENS: usize = 64;
@@ -138,7 +138,8 @@ impl Retold {
             }
             let start = hits.get(from).map_or(*at, |it| it.0);
             if best.as_ref().is_none_or(|it| bits > it.0) {
-                best = Some((bits, start..at + 1));
+                let tokens = if text.get(*at).copied().is_some_and(is_character) { 2 } else { 1 };
+                best = Some((bits, start..at + tokens));
             }
         }
         best

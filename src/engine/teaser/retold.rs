@@ -11,7 +11,7 @@ use crate::engine::teaser::aligned::{Aligned, Aligner};
 use crate::engine::teaser::{Field, Found, Question, is_answerable};
 use crate::hash::HashMap;
 use crate::index::keys::{FieldTokens, LEAD_TOKENS};
-use crate::index::{TermProposal, TermQuery};
+use crate::index::{Filter, TermProposal, TermQuery};
 use crate::matching::align::Place;
 use crate::matching::retelling::{Case, Retold, Support};
 use crate::matching::verdict::{self, Kind, Verdict};
@@ -42,17 +42,16 @@ impl Core {
             })
             .map(|(at, (question, _))| (at, term::distinct([question.tokens.hashes.as_slice()])))
             .collect();
-        let queries: Vec<TermQuery<'_>> = open
-            .iter()
-            .filter_map(|(at, terms)| Some(TermQuery { terms, filter: questions.get(*at)?.filter }))
-            .collect();
-        let mut proposals =
-            if queries.is_empty() { Vec::new() } else { self.index.terms(&queries)? };
+        let mut proposals = self.propose_by_terms(questions, &open)?;
         for ((at, _), proposal) in open.iter().zip(&mut proposals) {
-            let near = aligned.get(*at).map(|it| it.near.as_slice()).unwrap_or_default();
-            let new: Vec<ArticleNumber> =
-                near.iter().copied().filter(|it| !proposal.candidates.contains(it)).collect();
-            proposal.candidates.extend(new);
+            // What is known to be near is aligned first.
+            let mut candidates = aligned.get(*at).map(|it| it.near.clone()).unwrap_or_default();
+            for it in &proposal.candidates {
+                if !candidates.contains(it) {
+                    candidates.push(*it);
+                }
+            }
+            proposal.candidates = candidates;
         }
         let features = self.features(proposals.iter().flat_map(|it| it.candidates.clone()))?;
         let mut found: Vec<Vec<Found>> = aligned.into_iter().map(|it| it.standing).collect();
@@ -62,6 +61,42 @@ impl Core {
             }
         }
         Ok(found)
+    }
+}
+
+impl Core {
+    /// The candidates by terms, those that a filter keeps out among them: the
+    /// runner-up may be one, and a filter makes no article likelier.
+    fn propose_by_terms(
+        &self,
+        questions: &[Question<'_>],
+        open: &[(usize, Vec<Term>)],
+    ) -> Result<Vec<TermProposal>, EngineError> {
+        if open.is_empty() {
+            return Ok(Vec::new());
+        }
+        let all = Filter::all();
+        let queries: Vec<TermQuery<'_>> =
+            open.iter().map(|(_, terms)| TermQuery { terms, filter: &all }).collect();
+        let mut proposals = self.index.terms(&queries)?;
+        let filtered: Vec<(usize, TermQuery<'_>)> = open
+            .iter()
+            .enumerate()
+            .filter_map(|(place, (at, terms))| {
+                let filter = questions.get(*at)?.filter;
+                (*filter != all).then_some((place, TermQuery { terms, filter }))
+            })
+            .collect();
+        if filtered.is_empty() {
+            return Ok(proposals);
+        }
+        let queries: Vec<TermQuery<'_>> = filtered.iter().map(|it| it.1).collect();
+        for ((place, _), passing) in filtered.iter().zip(self.index.terms(&queries)?) {
+            if let Some(proposal) = proposals.get_mut(*place) {
+                proposal.candidates.extend(passing.candidates);
+            }
+        }
+        Ok(proposals)
     }
 }
 
@@ -95,20 +130,16 @@ fn passed(
     let retold = Retold::new(terms, &proposal.frequencies);
     let mut aligner = Aligner::new(question);
     let ranked = ranked(&mut aligner, &retold, &proposal.candidates, features);
-    let Some(best) = ranked.first() else { return Vec::new() };
+    let passes = |it: &&Ranked<'_>| question.filter.passes(it.number.0, &it.features.facets);
+    let Some(best) = ranked.iter().find(passes) else { return Vec::new() };
     let runner_up = ranked.iter().find(|it| !it.is_one_with(best));
     let confidence = retold.confidence(Case {
         similarity: best.similarity,
         support: best.support,
         runner_up_bits: runner_up.map_or(0.0, |it| it.support.bits()),
     });
-    let verdict = verdict::of_confidence(confidence, verdict::kind(best.similarity));
-    if verdict > Verdict::Possible {
-        return Vec::new();
-    }
-    let same = ranked.iter().filter(|it| it.is_one_with(best));
-    let found =
-        same.filter_map(|it| found((question, &aligner), &retold, it, (verdict, confidence)));
+    let same = ranked.iter().filter(|it| it.is_one_with(best)).filter(passes);
+    let found = same.filter_map(|it| found((question, &aligner), &retold, it, confidence));
     found.take(question.max_results).collect()
 }
 
@@ -139,8 +170,12 @@ fn found(
     (question, aligner): (&Question<'_>, &Aligner<'_>),
     retold: &Retold,
     it: &Ranked<'_>,
-    (verdict, confidence): (Verdict, f64),
+    confidence: f64,
 ) -> Option<Found> {
+    let verdict = verdict::of_confidence(confidence, verdict::kind(it.similarity));
+    if verdict > Verdict::Possible {
+        return None;
+    }
     if verdict::kind(it.similarity) != Kind::Rewritten
         && let Some(place) = it.place.and_then(|at| aligner.place(&it.features.fields, at))
     {

@@ -170,7 +170,11 @@ fn calibration(judged: &[Judged<'_>]) -> Vec<CalibrationBin> {
 }
 
 fn curve(judged: &[Judged<'_>]) -> Vec<CurvePoint> {
-    let scored: Vec<(f64, bool)> = scored(judged).collect();
+    // The same text elsewhere is right, but none of those that are to be found.
+    let counted = judged.iter().filter(|it| !is_slogan(it) && it.outcome != Outcome::SameText);
+    let answers = counted.filter(|it| it.outcome != Outcome::Unanswered);
+    let scored: Vec<(f64, bool)> =
+        answers.map(|it| (it.confidence, it.outcome != Outcome::Wrong)).collect();
     let truths = judged.iter().filter(|it| is_stored(it)).count();
     let points = recall_curve(&scored, truths);
     let every = points.len().div_ceil(CURVE_POINTS).max(1);

@@ -167,7 +167,7 @@ pub struct PairReport {
     /// The same story in other words.
     pub same_story: StoryReport,
     /// Near-duplicates by collection.
-    pub by_source: BTreeMap<String, SourceReport>,
+    pub by_source: BTreeMap<String, FoundReport>,
     /// Every kind.
     pub by_kind: BTreeMap<String, KindReport>,
     /// Other methods on the near-duplicates, each at its best threshold.
@@ -180,20 +180,9 @@ pub struct PairReport {
 /// Near-duplicates, found through the index at the default thresholds.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct NearDuplicateReport {
-    /// Pairs.
-    pub count: usize,
-    /// Pairs that are near-duplicates.
-    pub positives: usize,
-    /// Share of the found pairs that are.
-    pub precision: f64,
-    /// Share of those that are found.
-    pub recall: f64,
-    /// Harmonic mean.
-    pub f1: f64,
-    /// The greatest F1 over the overlap of each pair.
-    pub best_f1: f64,
-    /// Average precision over it.
-    pub average_precision: f64,
+    /// All of them.
+    #[serde(flatten)]
+    pub all: FoundReport,
     /// Agreement of the groups that found pairs make with those of the labels.
     pub adjusted_rand_index: f64,
 }
@@ -227,9 +216,9 @@ pub struct StorySourceReport {
     pub adjusted_rand_index: f64,
 }
 
-/// Near-duplicates of one collection.
+/// Near-duplicates of all collections, or of one.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
-pub struct SourceReport {
+pub struct FoundReport {
     /// Pairs.
     pub count: usize,
     /// Pairs that are near-duplicates; where there are none, the other figures but

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use doublon::eval::report::{
-    ClassReport, GroupReport, PageReport, PairReport, Report, ScaleStep, TeaserReport,
+    ClassReport, FoundReport, GroupReport, PageReport, PairReport, Report, ScaleStep, TeaserReport,
 };
 
 use crate::cli::render::{NAME, paint};
@@ -151,35 +151,25 @@ fn scale_lines(steps: &[ScaleStep], out: &mut Vec<String>) {
     }
 }
 
+fn found_cells(it: &FoundReport) -> Vec<String> {
+    let shares = [it.precision, it.recall, it.f1, it.best_f1, it.average_precision];
+    std::iter::once(text(it.count)).chain(shares.map(share)).collect()
+}
+
 fn pair_lines(pairs: &PairReport, out: &mut Vec<String>) {
     let near = &pairs.near_duplicates;
     title(out, "Near-duplicate pairs, found through the index");
     header(out, &["count", "precision", "recall", "F1", "best F1", "avg prec.", "ARI"]);
-    let cells = [
-        text(near.count),
-        share(near.precision),
-        share(near.recall),
-        share(near.f1),
-        share(near.best_f1),
-        share(near.average_precision),
-        share(near.adjusted_rand_index),
-    ];
+    let mut cells = found_cells(&near.all);
+    cells.push(share(near.adjusted_rand_index));
     row(out, "all", &cells);
     for (name, it) in &pairs.by_source {
         if it.positives == 0 {
             let wrong = format!("{} false alarms", it.false_alarms);
             row(out, name, &[text(it.count), "-".to_owned(), "-".to_owned(), wrong]);
-            continue;
+        } else {
+            row(out, name, &found_cells(it));
         }
-        let cells = [
-            text(it.count),
-            share(it.precision),
-            share(it.recall),
-            share(it.f1),
-            share(it.best_f1),
-            share(it.average_precision),
-        ];
-        row(out, name, &cells);
     }
     title(out, "Other methods on them, each at its best threshold");
     header(out, &["best F1", "threshold"]);

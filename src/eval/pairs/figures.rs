@@ -8,7 +8,7 @@ use crate::eval::measures::{
 };
 use crate::eval::pairs::{Asked, Judged, Role, is_copy};
 use crate::eval::report::{
-    KindReport, NearDuplicateReport, PairReport, SourceReport, StoryReport, StorySourceReport,
+    FoundReport, KindReport, NearDuplicateReport, PairReport, StoryReport, StorySourceReport,
 };
 use crate::hash::HashMap;
 
@@ -16,19 +16,12 @@ use crate::hash::HashMap;
 pub(super) fn report(judged: &[Judged<'_>], asked: &Asked) -> PairReport {
     let near: Vec<&Judged<'_>> = judged.iter().filter(|it| it.role() != Role::Other).collect();
     let scored = scores(&near, |it| it.overlap);
-    let counts = confusion(&near);
     let found = asked.iter().flat_map(|(a, found)| {
         found.iter().filter(|it| is_copy(*it.1)).map(move |(b, _)| (*a, *b))
     });
     PairReport {
         near_duplicates: NearDuplicateReport {
-            count: near.len(),
-            positives: near.iter().filter(|it| it.role() == Role::Copy).count(),
-            precision: counts.precision(),
-            recall: counts.recall(),
-            f1: counts.f1(),
-            best_f1: best_f1(&scored).best_f1,
-            average_precision: average_precision(&scored),
+            all: found_report(&near),
             adjusted_rand_index: agreement(&near, found),
         },
         same_story: story_report(judged),
@@ -84,22 +77,24 @@ fn groups<'a, 'b>(
     groups
 }
 
-fn by_source(near: &[&Judged<'_>]) -> BTreeMap<String, SourceReport> {
-    let report = |of: &[&Judged<'_>]| {
-        let counts = confusion(of);
-        let scored = scores(of, |it| it.overlap);
-        SourceReport {
-            count: of.len(),
-            positives: counts.hits + counts.misses,
-            false_alarms: counts.false_alarms,
-            precision: counts.precision(),
-            recall: counts.recall(),
-            f1: counts.f1(),
-            best_f1: best_f1(&scored).best_f1,
-            average_precision: average_precision(&scored),
-        }
-    };
-    groups(near, |it| it.row.source.as_str()).into_iter().map(|it| (it.0, report(&it.1))).collect()
+fn found_report(of: &[&Judged<'_>]) -> FoundReport {
+    let counts = confusion(of);
+    let scored = scores(of, |it| it.overlap);
+    FoundReport {
+        count: of.len(),
+        positives: counts.hits + counts.misses,
+        precision: counts.precision(),
+        recall: counts.recall(),
+        f1: counts.f1(),
+        best_f1: best_f1(&scored).best_f1,
+        average_precision: average_precision(&scored),
+        false_alarms: counts.false_alarms,
+    }
+}
+
+fn by_source(near: &[&Judged<'_>]) -> BTreeMap<String, FoundReport> {
+    let sources = groups(near, |it| it.row.source.as_str()).into_iter();
+    sources.map(|(name, of)| (name, found_report(&of))).collect()
 }
 
 fn by_kind(judged: &[Judged<'_>]) -> BTreeMap<String, KindReport> {

@@ -27,14 +27,15 @@ struct Key {
 const LISTEN: Key = Key { name: "listen", default: "127.0.0.1:50051" };
 const DATA_DIR: Key = Key { name: "data_dir", default: "./doublon-data" };
 const IN_MEMORY: Key = Key { name: "in_memory", default: "false" };
+const NO_TEXT: Key = Key { name: "no_text", default: "false" };
 const CACHE_MIB: Key = Key { name: "cache_mib", default: "256" };
 const DRAIN_SECONDS: Key = Key { name: "drain_seconds", default: "10" };
 const LOG: Key = Key { name: "log", default: "info" };
 const LOG_FORMAT: Key = Key { name: "log_format", default: "text" };
 /// A file of cues; none by default.
 const CUES: Key = Key { name: "cues", default: "" };
-const KEYS: [Key; 8] =
-    [LISTEN, DATA_DIR, IN_MEMORY, CACHE_MIB, DRAIN_SECONDS, LOG, LOG_FORMAT, CUES];
+const KEYS: [Key; 9] =
+    [LISTEN, DATA_DIR, IN_MEMORY, NO_TEXT, CACHE_MIB, DRAIN_SECONDS, LOG, LOG_FORMAT, CUES];
 
 /// Lines of a file of cues that are told to be wrong, at most.
 const CUE_MISTAKES_MAX: usize = 10;
@@ -163,6 +164,7 @@ pub fn resolve(sources: &[Typed]) -> Result<Resolved, ConfigError> {
         "json" => Some(LogFormat::Json),
         _ => None,
     });
+    let no_text = resolver.value(NO_TEXT, "true or false", |it| it.parse::<bool>().ok());
     let cues = resolver.cues();
     match (listen, data_dir, in_memory, cache, drain, log, log_format) {
         (
@@ -176,6 +178,7 @@ pub fn resolve(sources: &[Typed]) -> Result<Resolved, ConfigError> {
         ) if resolver.mistakes.is_empty() => {
             let settings = Settings {
                 data_dir: (!in_memory).then_some(data_dir),
+                keeps_text: no_text == Some(false),
                 cache_bytes: cache << 20,
                 drain_timeout: Duration::from_secs(drain as u64),
                 cues: Arc::new(cues),

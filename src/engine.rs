@@ -47,7 +47,7 @@ impl Engine {
         progress: impl FnMut(u64, u64),
     ) -> Result<Self, EngineError> {
         let cues = Arc::new(Cues::builtin().clone());
-        let core = Core { store, index, clock, cues };
+        let core = Core { store, index, clock, cues, keeps_text: true };
         rebuild::rebuild(&core, progress)?;
         let writer = Writer::start(core.clone())?;
         Ok(Self { core, writer })
@@ -58,6 +58,13 @@ impl Engine {
     #[must_use]
     pub fn with_cues(mut self, cues: Arc<Cues>) -> Self {
         self.core.cues = cues;
+        self
+    }
+
+    /// The same, storing no texts: only what is computed from them.
+    #[must_use]
+    pub fn without_texts(mut self) -> Self {
+        self.core.keeps_text = false;
         self
     }
 }

@@ -24,6 +24,8 @@ pub const MESSAGE_BYTES_MAX: usize = 16 << 20;
 pub struct Settings {
     /// Where the articles are kept; in memory if `None`.
     pub data_dir: Option<PathBuf>,
+    /// Whether the texts of articles are kept.
+    pub keeps_text: bool,
     /// Bytes of the store that are kept in memory, at most.
     pub cache_bytes: usize,
     /// How long calls under way may take once the service is stopped.

@@ -2,6 +2,7 @@
 //! returns. Knows no text, no sketch and no index.
 
 pub mod embedded;
+mod pack;
 
 use std::fmt;
 
@@ -53,12 +54,14 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// The numbers of the articles with these ids, in their order.
     fn numbers(&self, ids: &[&str]) -> Result<Vec<Option<ArticleNumber>>, StoreError>;
 
-    /// One part of these records, in their order; `None` where there is none.
+    /// Gives one part of those of these records that are there to `visit`. Numbers
+    /// that ascend are read with fewer steps.
     fn read(
         &self,
         part: Part,
         numbers: &[ArticleNumber],
-    ) -> Result<Vec<Option<Vec<u8>>>, StoreError>;
+        visit: &mut dyn FnMut(ArticleNumber, &[u8]),
+    ) -> Result<(), StoreError>;
 
     /// One part of the records behind `after`, ascending by number, at most
     /// `count_max`.
@@ -73,8 +76,7 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// outlast a crash.
     fn commit(&self, writes: &[Write]) -> Result<(), StoreError>;
 
-    /// The number of the next content: one above the greatest ever stored
-    /// that is still there.
+    /// The number of the next content: one above the greatest ever stored.
     fn next_number(&self) -> Result<ArticleNumber, StoreError>;
 
     /// Number of records.
@@ -82,6 +84,27 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     /// Bytes that the records take on the disk, or in memory.
     fn bytes(&self) -> Result<u64, StoreError>;
+
+    /// What was removed and is remembered: [`Part::Features`] of records that are no
+    /// longer there, so that an index of an earlier state can be brought up to date.
+    fn removed(&self) -> Result<Vec<(ArticleNumber, Vec<u8>)>, StoreError>;
+
+    /// Forgets the removals before the one with this place in the order of all.
+    fn forget_removed(&self, before: u64) -> Result<(), StoreError>;
+
+    /// What tells this state of the records from others.
+    fn state(&self) -> Result<State, StoreError>;
+}
+
+/// A state of the records, as far as an index that was made from it needs to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct State {
+    /// Drawn at random when the store was made.
+    pub identity: u64,
+    /// The number of the next content.
+    pub next: ArticleNumber,
+    /// Removals up to here.
+    pub removals: u64,
 }
 
 /// Why the store could not do what was asked.
@@ -113,6 +136,9 @@ pub enum StoreError {
         /// Format of this build.
         expected: u32,
     },
+    /// A value is not what was written.
+    #[error("the store is damaged: {0}")]
+    Damaged(&'static str),
     /// All numbers were given out.
     #[error("all {} article numbers are used up: move the articles to a new data folder", ArticleNumber::MAX.0)]
     NumbersUsedUp,

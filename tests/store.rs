@@ -24,8 +24,10 @@ fn each_store(check: impl Fn(&dyn Store)) {
 }
 
 fn read(store: &dyn Store, part: Part, number: u32) -> Option<String> {
-    let found = store.read(part, &[ArticleNumber(number)]).unwrap().remove(0);
-    found.map(|it| String::from_utf8(it).unwrap())
+    let mut found = None;
+    let mut visit = |_, bytes: &[u8]| found = Some(String::from_utf8(bytes.to_vec()).unwrap());
+    store.read(part, &[ArticleNumber(number)], &mut visit).unwrap();
+    found
 }
 
 #[test]
@@ -54,6 +56,70 @@ fn a_store_keeps_what_is_committed_in_order() {
         assert!(numbers(Some(ArticleNumber(5)), 9).is_empty());
         assert!(store.bytes().unwrap() > 0);
     });
+}
+
+/// Records of many sizes, put and removed in groups of many sizes: more than a pack
+/// takes, less, and across their borders.
+#[test]
+fn packs_of_records_are_a_map() {
+    each_store(|store| {
+        let mut model = std::collections::BTreeMap::new();
+        let content = |number: u32| "x".repeat((number as usize * 7919) % 9000);
+        let mut next = 0;
+        for round in 0..40_u32 {
+            let new = next..next + round * 5 % 23 + 1;
+            next = new.end + round % 2;
+            let mut writes: Vec<Write> =
+                new.clone().map(|it| insert(it, &it.to_string(), &content(it))).collect();
+            model.extend(new.map(|it| (it, content(it))));
+            for gone in (0..next).filter(|it| (it * 31 + round) % 11 == 0) {
+                model.remove(&gone);
+                writes.push(remove(gone, &gone.to_string()));
+            }
+            store.commit(&writes).unwrap();
+            assert_eq!(store.record_count().unwrap(), model.len() as u64);
+        }
+        let all: Vec<ArticleNumber> = (0..next + 3).map(ArticleNumber).collect();
+        for part in [Part::Article, Part::Features] {
+            let kind = if part == Part::Article { "article " } else { "features " };
+            let mut found = Vec::new();
+            let mut visit = |it: ArticleNumber, bytes: &[u8]| found.push((it.0, bytes.to_vec()));
+            store.read(part, &all, &mut visit).unwrap();
+            let expected: Vec<(u32, Vec<u8>)> =
+                model.iter().map(|it| (*it.0, format!("{kind}{}", it.1).into_bytes())).collect();
+            assert!(found == expected, "{part:?}");
+            for (after, count) in [(None, usize::MAX), (Some(17), 30), (Some(next), 5)] {
+                let rows = store.scan(part, after.map(ArticleNumber), count).unwrap();
+                let first = after.map_or(0, |it| it + 1);
+                let expected: Vec<u32> = model.range(first..).map(|it| *it.0).take(count).collect();
+                assert_eq!(rows.iter().map(|it| it.0.0).collect::<Vec<_>>(), expected);
+            }
+        }
+        assert_eq!(store.next_number().unwrap().0, next - 39 % 2);
+    });
+}
+
+#[test]
+fn what_was_removed_is_remembered_until_it_is_forgotten() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = EmbeddedStore::open(folder.path(), 1 << 20).unwrap();
+    store.commit(&[insert(0, "a", "1"), insert(1, "b", "2"), insert(2, "c", "3")]).unwrap();
+    let before = store.state().unwrap();
+    store.commit(&[remove(2, "c"), remove(2, "c")]).unwrap();
+    store.commit(&[remove(0, "a")]).unwrap();
+    let after = store.state().unwrap();
+    assert_eq!((before.removals, after.removals), (0, 2));
+    assert_eq!((after.identity, after.next), (before.identity, ArticleNumber(3)));
+    let removed = |store: &EmbeddedStore| -> Vec<(u32, Vec<u8>)> {
+        store.removed().unwrap().into_iter().map(|it| (it.0.0, it.1)).collect()
+    };
+    assert_eq!(removed(&store), [(2, b"features 3".to_vec()), (0, b"features 1".to_vec())]);
+    store.forget_removed(1).unwrap();
+    assert_eq!(removed(&store), [(0, b"features 1".to_vec())]);
+    let other = EmbeddedStore::in_memory().unwrap();
+    other.commit(&[insert(0, "a", "1"), remove(0, "a")]).unwrap();
+    assert!(other.removed().unwrap().is_empty(), "it ends with its index");
+    assert_ne!(other.state().unwrap().identity, after.identity);
 }
 
 #[test]

@@ -81,6 +81,9 @@ pub(super) struct Args {
     /// are to be those of a disk [default: the system's folder for temporary files]
     #[arg(long, value_name = "DIR")]
     folder: Option<PathBuf>,
+    /// Start the server with --no-text
+    #[arg(long)]
+    no_text: bool,
     /// Let the articles of the test stay in the server of --server
     #[arg(long)]
     keep: bool,
@@ -108,6 +111,7 @@ pub(super) async fn run(args: Args, common: &Common) -> anyhow::Result<Found> {
         connections: args.connections as usize,
         mix: vec![(Kind::Put, puts), (Kind::Teaser, teasers), (Kind::Duplicates, duplicates)],
         rates: args.rate,
+        no_text: args.no_text,
         keep: args.keep,
     };
     let mut interrupt = signal(SignalKind::interrupt())?;

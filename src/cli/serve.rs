@@ -29,6 +29,10 @@ pub(super) struct Args {
     /// Keep the articles in memory only: they end with the process
     #[arg(long)]
     in_memory: bool,
+    /// Keep no texts, only what is computed from them: everything is answered as
+    /// with texts, but `get` and `list` have none to give
+    #[arg(long)]
+    no_text: bool,
     /// MiB of the store that are kept in memory, at most [default: 256]
     #[arg(long, value_name = "MIB")]
     cache_mib: Option<String>,
@@ -73,6 +77,7 @@ fn resolve(args: Args) -> anyhow::Result<Resolved> {
         ("--listen", args.listen),
         ("--data-dir", args.data_dir),
         ("--in-memory", args.in_memory.then(|| "true".to_owned())),
+        ("--no-text", args.no_text.then(|| "true".to_owned())),
         ("--cache-mib", args.cache_mib),
         ("--drain-seconds", args.drain_seconds),
         ("--log", args.log),

@@ -63,6 +63,11 @@ impl ArticleId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The name.
+    pub fn into_string(self) -> String {
+        self.0
+    }
 }
 
 impl UnixTime {

@@ -17,6 +17,8 @@ pub(super) struct Core {
     pub(super) index: Arc<dyn Index>,
     pub(super) clock: Clock,
     pub(super) cues: Arc<Cues>,
+    /// Whether the texts of articles are stored.
+    pub(super) keeps_text: bool,
 }
 
 impl Core {
@@ -52,11 +54,13 @@ impl Core {
         let mut numbers: Vec<ArticleNumber> = numbers.into_iter().collect();
         numbers.sort_unstable();
         numbers.dedup();
-        let records = self.store.read(part, &numbers)?;
-        let present = numbers.into_iter().zip(records);
-        present
-            .filter_map(|(number, bytes)| Some((number, bytes?)))
-            .map(|(number, bytes)| Ok((number, decode(number, &bytes)?)))
-            .collect()
+        let mut found =
+            HashMap::with_capacity_and_hasher(numbers.len(), ahash::RandomState::default());
+        let mut damage = None;
+        self.store.read(part, &numbers, &mut |number, bytes| match decode(number, bytes) {
+            Ok(read) => drop(found.insert(number, read)),
+            Err(error) => damage = Some(error),
+        })?;
+        damage.map_or(Ok(found), Err)
     }
 }

@@ -270,7 +270,7 @@ fn compare<'a>(
 ) -> Option<Related<'a>> {
     let theirs = shingle::shingles(&features.fields.text);
     let overlap = subject.shingles.overlap(&theirs, features.shingle_count);
-    let simhash_distance_bits = subject.sketch().simhash.distance_bits(features.sketch.simhash);
+    let simhash_distance_bits = subject.sketch().simhash.distance_bits(features.simhash);
     let relation = overlap.relation()?;
     Some(Related { number, features, relation, overlap, simhash_distance_bits })
 }

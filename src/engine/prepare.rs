@@ -1,42 +1,69 @@
 //! What is computed from an article before it is stored: all of the work that
 //! needs neither the store nor the index.
 
-use crate::engine::article::Article;
+use crate::engine::article::{Article, ArticleId};
 use crate::engine::error::{Invalid, Problem};
 use crate::engine::find::Subject;
-use crate::engine::record::{self, Features};
-use crate::index::keys::FieldTokens;
+use crate::engine::record::{self, Features, FieldSpans, PackedSpans};
+use crate::index::keys::{FieldTokens, Keys};
+use crate::sketch::minhash::ShortMinHash;
 use crate::text::tokens::Tokens;
 
 /// An article, checked and read.
 #[derive(Debug)]
 pub(super) struct Prepared {
-    pub(super) article: Article,
     pub(super) features: Features,
+    /// What it will be found by.
+    pub(super) keys: Keys,
     /// Its text as a question for near-duplicates.
     pub(super) subject: Subject,
+    /// The bytes of its record, but for the time at which it is stored.
+    pub(super) content: Vec<u8>,
+    /// The bytes of its features.
+    pub(super) computed: Vec<u8>,
 }
 
 impl Prepared {
-    pub(super) fn new(article: Article) -> Result<Self, Invalid> {
+    /// Reads an article. Without `keeps_text` its text is not in its record.
+    pub(super) fn new(mut article: Article, keeps_text: bool) -> Result<Self, Invalid> {
         article.check()?;
         let text = Tokens::of(&article.text);
         if text.is_empty() {
             return Err(Invalid::new("text", Problem::WithoutTokens));
         }
         let subject = Subject::of(&text.hashes);
-        let features = Features {
-            id: article.id.clone(),
-            content_print: record::content_print(&article),
-            facets: article.facets(),
-            sketch: subject.sketch(),
-            shingle_count: subject.shingle_count(),
-            fields: FieldTokens {
-                title: Tokens::of(&article.title).hashes,
-                description: Tokens::of(&article.description).hashes,
-                text: text.hashes,
-            },
+        let sketch = subject.sketch();
+        let (title, description) = (Tokens::of(&article.title), Tokens::of(&article.description));
+        let spans = FieldSpans {
+            title: PackedSpans::of(&title.spans),
+            description: PackedSpans::of(&description.spans),
+            text: PackedSpans::of(&text.spans),
         };
-        Ok(Self { article, features, subject })
+        let fields =
+            FieldTokens { title: title.hashes, description: description.hashes, text: text.hashes };
+        let (id, facets) = (article.id.clone(), article.facets());
+        let mut content = record::content(article.clone());
+        let content_print = record::content_print(&content);
+        if !keeps_text {
+            article.text.clear();
+            content = record::content(article);
+        }
+        let keys = Keys::of_article(&fields, sketch);
+        let features = Features {
+            id,
+            content_print,
+            facets,
+            simhash: sketch.simhash,
+            minhash: ShortMinHash::of(&sketch.minhash),
+            shingle_count: subject.shingle_count(),
+            fields,
+            spans,
+        };
+        let computed = features.encode();
+        Ok(Self { features, keys, subject, content, computed })
+    }
+
+    pub(super) fn id(&self) -> &ArticleId {
+        &self.features.id
     }
 }

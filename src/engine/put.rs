@@ -63,7 +63,9 @@ impl Engine {
     pub fn put(&self, requests: Vec<PutRequest>) -> Vec<Result<PutAnswer, EngineError>> {
         let mut results: Vec<Option<Result<Placed, EngineError>>> = vec![None; requests.len()];
         let (reply, written) = mpsc::channel();
-        for (at, job) in parallel::each(requests, prepare).into_iter().enumerate() {
+        for (at, job) in
+            parallel::each(requests, |it| prepare(it, self.core.keeps_text)).into_iter().enumerate()
+        {
             let sent = job.and_then(|(prepared, skips_duplicates, max_duplicates)| {
                 let reply = reply.clone();
                 let job = PutJob { prepared, skips_duplicates, max_duplicates, at, reply };
@@ -112,16 +114,19 @@ impl Engine {
                     Written::Stored { .. } => found.next().unwrap_or(Ok(Vec::new()))?,
                 };
                 let outcome = it.written.outcome();
-                Ok(PutAnswer { id: it.prepared.article.id.clone(), outcome, duplicates })
+                Ok(PutAnswer { id: it.prepared.id().clone(), outcome, duplicates })
             })
             .collect()
     }
 }
 
 /// What needs neither the store nor the writer.
-fn prepare(request: PutRequest) -> Result<(Arc<Prepared>, bool, usize), EngineError> {
+fn prepare(
+    request: PutRequest,
+    keeps_text: bool,
+) -> Result<(Arc<Prepared>, bool, usize), EngineError> {
     let PutRequest { article, on_duplicate, max_duplicates } = request;
-    let prepared = Prepared::new(article).map_err(|it| it.within("article"))?;
+    let prepared = Prepared::new(article, keeps_text).map_err(|it| it.within("article"))?;
     Ok((Arc::new(prepared), on_duplicate == OnDuplicate::Skip, max_duplicates))
 }
 

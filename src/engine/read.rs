@@ -47,7 +47,7 @@ impl Engine {
         let stored = self.core.articles([number])?.remove(&number).ok_or_else(gone)?;
         let features = self.core.features([number])?.remove(&number).ok_or_else(gone)?;
         let signature = Signature {
-            sketch: features.sketch,
+            sketch: features.sketch(),
             token_count: features.fields.text.len(),
             shingle_count: features.shingle_count,
         };

@@ -1,13 +1,18 @@
 //! Records: the bytes of an article and of what is computed from it.
 
+mod spans;
+mod tokens;
+
 use prost::Message;
 
 use crate::engine::article::{Article, ArticleId, UnixTime};
 use crate::engine::error::EngineError;
+pub use crate::engine::record::spans::PackedSpans;
 use crate::index::keys::{FieldTokens, Keys};
 use crate::index::{Entry, Facets};
+use crate::shingle;
 use crate::sketch::Sketch;
-use crate::sketch::minhash::{self, MinHash};
+use crate::sketch::minhash::ShortMinHash;
 use crate::sketch::simhash::SimHash;
 use crate::store::ArticleNumber;
 
@@ -29,12 +34,27 @@ pub struct Features {
     pub content_print: u128,
     /// What filters look at.
     pub facets: Facets,
-    /// Sketches of the text.
-    pub sketch: Sketch,
+    /// `SimHash` of the text.
+    pub simhash: SimHash,
+    /// `MinHash` of the text, as far as estimates need it.
+    pub minhash: ShortMinHash,
     /// Distinct shingles of the text.
     pub shingle_count: usize,
     /// Tokens of the fields.
     pub fields: FieldTokens,
+    /// Where they stand in the fields.
+    pub spans: FieldSpans,
+}
+
+/// The places of an article's tokens in its fields.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FieldSpans {
+    /// In the title.
+    pub title: PackedSpans,
+    /// In the description.
+    pub description: PackedSpans,
+    /// In the text.
+    pub text: PackedSpans,
 }
 
 /// `Part::Article`: a protobuf message, so that fields can be added.
@@ -71,25 +91,14 @@ struct TimeRecord {
 }
 
 /// Version of both parts.
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 
 impl StoredArticle {
     /// The bytes of `Part::Article`.
-    pub fn encode(article: &Article, stored_ms: u64) -> Vec<u8> {
-        let Article { id, url, site, language, title, description, text, published } = article;
-        let record = ArticleRecord {
-            format: u32::from(FORMAT),
-            id: id.as_str().to_owned(),
-            url: url.clone(),
-            site: site.clone(),
-            language: language.clone(),
-            title: title.clone(),
-            description: description.clone(),
-            text: text.clone(),
-            published: published.map(|it| TimeRecord { seconds: it.seconds(), nanos: it.nanos() }),
-            stored_ms,
-        };
-        record.encode_to_vec()
+    pub fn encode(article: Article, stored_ms: u64) -> Vec<u8> {
+        let mut bytes = content(article);
+        stamp(&mut bytes, stored_ms);
+        bytes
     }
 
     /// From the bytes of `Part::Article`.
@@ -126,52 +135,77 @@ impl StoredArticle {
     }
 }
 
-/// What tells two contents of one id apart: all fields, not when it was stored.
-pub fn content_print(article: &Article) -> u128 {
-    crate::hash::persistent_128(&StoredArticle::encode(article, 0))
+/// The message but for the time at which the article was stored: equal where the
+/// content is.
+pub fn content(article: Article) -> Vec<u8> {
+    let Article { id, url, site, language, title, description, text, published } = article;
+    let record = ArticleRecord {
+        format: u32::from(FORMAT),
+        id: id.into_string(),
+        url,
+        site,
+        language,
+        title,
+        description,
+        text,
+        published: published.map(|it| TimeRecord { seconds: it.seconds(), nanos: it.nanos() }),
+        stored_ms: 0,
+    };
+    record.encode_to_vec()
+}
+
+/// Appends the time, in milliseconds since the Unix epoch, to what [`content`] gave.
+pub fn stamp(content: &mut Vec<u8>, stored_ms: u64) {
+    // The last field of the message.
+    prost::encoding::uint64::encode(10, &stored_ms, content);
+}
+
+/// What tells two contents of one id apart.
+pub fn content_print(content: &[u8]) -> u128 {
+    crate::hash::persistent_128(content)
 }
 
 // Layout of `Part::Features`, little-endian, no padding:
 //
-// | offset            | bytes   | what                                        |
-// |-------------------|---------|---------------------------------------------|
-// | 0                 | 1       | format, 2                                   |
-// | 1                 | 16      | content print                               |
-// | 17                | 8       | SimHash                                     |
-// | 25                | 512     | MinHash, 128 values of 4 bytes              |
-// | 537               | 4       | site hash                                   |
-// | 541               | 4       | language hash                               |
-// | 545               | 8       | published, seconds; the least i64 for none  |
-// | 553               | 4       | distinct shingles of the text               |
-// | 557               | 4 x 4   | id bytes I, tokens of title T, of           |
-// |                   |         | description D, of text B                    |
-// | 573               | I       | id, UTF-8                                   |
-// | 573 + I           | 4 x ... | T + D + B token hashes                      |
+// | offset | bytes  | what                                                          |
+// |--------|--------|---------------------------------------------------------------|
+// | 0      | 1      | format, 3                                                     |
+// | 1      | 16     | content print                                                 |
+// | 17     | 8      | SimHash                                                       |
+// | 25     | 128    | the lowest byte of each value of the MinHash                  |
+// | 153    | 4      | site hash                                                     |
+// | 157    | 4      | language hash                                                 |
+// | 161    | 8      | published, seconds; the least i64 for none                    |
+// | 169    | 4      | distinct shingles of the text                                 |
+// | 173    | 4 x 7  | id bytes I; tokens of title, description and text; bytes of   |
+// |        |        | their places P                                                |
+// | 201    | I      | id, UTF-8                                                     |
+// | ...    | P      | places of the tokens (`spans.rs`), field by field             |
+// | ...    | ...    | tokens of all fields in a row (`tokens.rs`)                   |
 impl Features {
     /// The bytes of `Part::Features`.
     pub fn encode(&self) -> Vec<u8> {
-        let Self { id, content_print, facets, sketch, shingle_count, fields } = self;
+        let Self { id, content_print, facets, simhash, minhash, shingle_count, fields, spans } =
+            self;
         let Facets { site, language, published_s } = facets;
         let FieldTokens { title, description, text } = fields;
-        let tokens = title.len() + description.len() + text.len();
-        let mut out = Vec::with_capacity(573 + id.as_str().len() + 4 * tokens);
+        let places = [spans.title.bytes(), spans.description.bytes(), spans.text.bytes()];
+        let mut out = Vec::with_capacity(256 + id.as_str().len() + 4 * fields.len());
         out.push(FORMAT);
         out.extend_from_slice(&content_print.to_le_bytes());
-        out.extend_from_slice(&sketch.simhash.bits().to_le_bytes());
-        for value in sketch.minhash.values() {
-            out.extend_from_slice(&value.to_le_bytes());
-        }
+        out.extend_from_slice(&simhash.bits().to_le_bytes());
+        out.extend_from_slice(minhash.bytes());
         out.extend_from_slice(&site.to_le_bytes());
         out.extend_from_slice(&language.to_le_bytes());
         out.extend_from_slice(&published_s.unwrap_or(i64::MIN).to_le_bytes());
-        let lengths = [id.as_str().len(), title.len(), description.len(), text.len()];
-        for len in std::iter::once(*shingle_count).chain(lengths) {
+        let counts = [*shingle_count, id.as_str().len()];
+        let lengths = [title.len(), description.len(), text.len()];
+        for len in counts.into_iter().chain(lengths).chain(places.map(<[u8]>::len)) {
             out.extend_from_slice(&u32::try_from(len).unwrap_or(u32::MAX).to_le_bytes());
         }
         out.extend_from_slice(id.as_str().as_bytes());
-        for token in title.iter().chain(description).chain(text) {
-            out.extend_from_slice(&token.to_le_bytes());
-        }
+        places.into_iter().for_each(|it| out.extend_from_slice(it));
+        tokens::encode(&fields.whole(), &mut out);
         out
     }
 
@@ -183,8 +217,13 @@ impl Features {
 
     /// As the index takes it.
     pub fn entry(&self, number: ArticleNumber) -> Entry {
-        let keys = Keys::of_article(&self.fields, self.sketch);
+        let keys = Keys::of_article(&self.fields, self.sketch());
         Entry { number, keys, facets: self.facets }
+    }
+
+    /// The sketches of the text, computed again.
+    pub fn sketch(&self) -> Sketch {
+        Sketch::of(&self.fields.text, &shingle::shingles(&self.fields.text))
     }
 }
 
@@ -192,7 +231,7 @@ struct Reader<'a> {
     bytes: &'a [u8],
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
     fn features(&mut self) -> Result<Features, String> {
         let [format] = self.array()?;
         if format != FORMAT {
@@ -200,37 +239,42 @@ impl Reader<'_> {
         }
         let content_print = u128::from_le_bytes(self.array()?);
         let simhash = SimHash::from_bits(u64::from_le_bytes(self.array()?));
-        let mut values = [0; minhash::VALUES];
-        for value in &mut values {
-            *value = self.u32()?;
-        }
-        let sketch = Sketch { minhash: MinHash::from_values(values), simhash };
+        let minhash = ShortMinHash::from_bytes(self.array()?);
         let (site, language) = (self.u32()?, self.u32()?);
         let published = i64::from_le_bytes(self.array()?);
         let published_s = (published != i64::MIN).then_some(published);
-        let shingle_count = self.u32()? as usize;
-        let [id, title, description, text] =
-            [self.u32()?, self.u32()?, self.u32()?, self.u32()?].map(|it| it as usize);
+        let mut counts = [0; 8];
+        for count in &mut counts {
+            *count = self.u32()? as usize;
+        }
+        let [shingle_count, id, title, description, text, places @ ..] = counts;
         let id = std::str::from_utf8(self.take(id)?).map_err(|it| it.to_string())?;
-        let features = Features {
-            id: ArticleId::new(id).map_err(|it| it.to_string())?,
-            content_print,
-            facets: Facets { site, language, published_s },
-            sketch,
-            shingle_count,
-            fields: FieldTokens {
-                title: self.tokens(title)?,
-                description: self.tokens(description)?,
-                text: self.tokens(text)?,
-            },
-        };
+        let id = ArticleId::new(id).map_err(|it| it.to_string())?;
+        let mut spans = [const { None }; 3];
+        for (spans, bytes) in spans.iter_mut().zip(places) {
+            *spans = Some(PackedSpans::from_bytes(self.take(bytes)?));
+        }
+        let [in_title, in_description, in_text] = spans.map(Option::unwrap_or_default);
+        let count = title.checked_add(description).and_then(|it| it.checked_add(text));
+        let mut tokens = tokens::decode(self, count.ok_or("it has too many tokens")?)?;
         if !self.bytes.is_empty() {
             return Err(format!("{} bytes stand behind its end", self.bytes.len()));
         }
-        Ok(features)
+        let text = tokens.split_off(title + description);
+        let description = tokens.split_off(title);
+        Ok(Features {
+            id,
+            content_print,
+            facets: Facets { site, language, published_s },
+            simhash,
+            minhash,
+            shingle_count,
+            fields: FieldTokens { title: tokens, description, text },
+            spans: FieldSpans { title: in_title, description: in_description, text: in_text },
+        })
     }
 
-    fn take(&mut self, len: usize) -> Result<&[u8], String> {
+    fn take(&mut self, len: usize) -> Result<&'a [u8], String> {
         let (taken, rest) =
             self.bytes.split_at_checked(len).ok_or_else(|| "it is cut short".to_owned())?;
         self.bytes = rest;
@@ -244,12 +288,6 @@ impl Reader<'_> {
     fn u32(&mut self) -> Result<u32, String> {
         Ok(u32::from_le_bytes(self.array()?))
     }
-
-    fn tokens(&mut self, count: usize) -> Result<Vec<u32>, String> {
-        let bytes = self.take(count.saturating_mul(4))?;
-        let four = |it: &[u8]| it.try_into().map(u32::from_le_bytes).unwrap_or_default();
-        Ok(bytes.chunks_exact(4).map(four).collect())
-    }
 }
 
 #[cfg(test)]
@@ -257,34 +295,36 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::text::tokens::Tokens;
 
     const NUMBER: ArticleNumber = ArticleNumber(7);
 
     fn features() -> Features {
+        let spans = |text| PackedSpans::of(&Tokens::of(text).spans);
         Features {
             id: ArticleId::new("é1").unwrap(),
             content_print: 0x0102_0304_0506_0708_090a_0b0c_0d0e_0f10,
             facets: Facets { site: 5, language: 6, published_s: Some(-2) },
-            sketch: Sketch {
-                minhash: MinHash::from_values(std::array::from_fn(|it| u32::try_from(it).unwrap())),
-                simhash: SimHash::from_bits(0x1122_3344_5566_7788),
-            },
+            simhash: SimHash::from_bits(0x1122_3344_5566_7788),
+            minhash: ShortMinHash::from_bytes(std::array::from_fn(|it| u8::try_from(it).unwrap())),
             shingle_count: 9,
             fields: FieldTokens { title: vec![1], description: vec![], text: vec![2, 0xffff_ffff] },
+            spans: FieldSpans { title: spans("t"), text: spans("a bc"), ..FieldSpans::default() },
         }
     }
 
     #[test]
     fn features_have_the_bytes_of_their_layout() {
         let bytes = features().encode();
-        assert_eq!(bytes.len(), 573 + 3 + 12);
-        assert_eq!(bytes[..4], [2, 0x10, 0x0f, 0x0e]);
+        assert_eq!(bytes[..4], [3, 0x10, 0x0f, 0x0e]);
         assert_eq!(bytes[17..25], [0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11]);
-        assert_eq!(bytes[533..537], [127, 0, 0, 0]);
-        assert_eq!(bytes[537..545], [5, 0, 0, 0, 6, 0, 0, 0]);
-        assert_eq!(bytes[545..553], [0xfe, 255, 255, 255, 255, 255, 255, 255]);
-        assert_eq!(bytes[553..573], [9, 0, 0, 0, 3, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0]);
-        assert_eq!(bytes[573..], [0xc3, 0xa9, b'1', 1, 0, 0, 0, 2, 0, 0, 0, 255, 255, 255, 255]);
+        assert_eq!(bytes[151..161], [126, 127, 5, 0, 0, 0, 6, 0, 0, 0]);
+        assert_eq!(bytes[161..169], [0xfe, 255, 255, 255, 255, 255, 255, 255]);
+        let counts = [9, 3, 1, 0, 2, 2, 0, 2].map(u32::to_le_bytes).concat();
+        assert_eq!(bytes[169..201], counts);
+        assert_eq!(bytes[201..204], [0xc3, 0xa9, b'1']);
+        assert_eq!(bytes[204..208], [0, 1, 0, 0x21]);
+        assert_eq!(bytes[208..], [0, 1, 0, 0, 0, 2, 0, 0, 0, 255, 255, 255, 255]);
         assert_eq!(Features::decode(NUMBER, &bytes).unwrap(), features());
     }
 
@@ -300,19 +340,19 @@ mod tests {
             text: "x".into(),
             published: Some(UnixTime::new("", 1, 2).unwrap()),
         };
-        let bytes = StoredArticle::encode(&article, 9);
-        let golden = b"\x08\x02\x12\x01a\x1a\x01u\x22\x01s\x2a\x01l\x32\x01t\x3a\x01d\x42\x01x\
+        let bytes = StoredArticle::encode(article.clone(), 9);
+        let golden = b"\x08\x03\x12\x01a\x1a\x01u\x22\x01s\x2a\x01l\x32\x01t\x3a\x01d\x42\x01x\
                        \x4a\x04\x08\x02\x10\x02\x50\x09";
         assert_eq!(bytes, golden);
         let expected = StoredArticle { article: article.clone(), stored_ms: 9 };
         assert_eq!(StoredArticle::decode(NUMBER, &bytes).unwrap(), expected);
         let other = Article { published: None, ..article.clone() };
-        assert_ne!(content_print(&article), content_print(&other));
+        assert_ne!(content(article), content(other));
     }
 
     proptest! {
         #[test]
-        fn damage_is_an_error_and_never_a_panic(at in 0_usize..588, flip in 1_u8.., cut in 0_usize..588) {
+        fn damage_is_an_error_and_never_a_panic(at in 0_usize..221, flip in 1_u8.., cut in 0_usize..221) {
             let mut bytes = features().encode();
             prop_assert!(Features::decode(NUMBER, &bytes[..cut]).is_err());
             bytes[at] ^= flip;

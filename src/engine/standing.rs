@@ -77,7 +77,7 @@ fn are_unrelated<'a>(articles: impl Iterator<Item = &'a Features>, text_shingles
 /// is in the other, estimated from their sketches. All of it where little is left:
 /// an article that is nothing but the text is a copy of it.
 fn rest_in_common(a: &Features, b: &Features, text_shingles: usize) -> f64 {
-    let jaccard = a.sketch.minhash.estimated_jaccard(&b.sketch.minhash);
+    let jaccard = a.minhash.estimated_jaccard(&b.minhash);
     let (left, right) = (a.shingle_count as f64, b.shingle_count as f64);
     let text = text_shingles as f64;
     let rest = left.min(right) - text;
@@ -105,7 +105,7 @@ mod tests {
             text: text.to_owned(),
             published: None,
         };
-        Prepared::new(article).unwrap().features
+        Prepared::new(article, true).unwrap().features
     }
 
     fn words(of: &str, count: usize) -> String {

@@ -2,7 +2,6 @@
 //! propose and their rarity decides.
 
 mod aligned;
-mod located;
 mod retold;
 
 use std::ops::Range;
@@ -13,8 +12,8 @@ use crate::engine::core::Core;
 use crate::engine::error::{EngineError, Invalid, Problem};
 use crate::engine::find::{answers, descending};
 use crate::engine::parallel;
+use crate::engine::record::Features;
 use crate::engine::teaser::aligned::Aligned;
-use crate::engine::teaser::located::Articles;
 use crate::index::{Filter, TeaserProposal, TeaserQuery};
 use crate::matching::evidence::{Rarity, WHOLE_TITLE_BITS};
 use crate::matching::verdict::{Kind, TEASER_WORDS_MIN, Verdict};
@@ -98,13 +97,17 @@ enum Depth {
     Terms,
 }
 
-/// An article that passed, before its text is read.
+/// An article that passed.
 #[derive(Debug, Clone)]
 struct Found {
     number: ArticleNumber,
-    verdict: Verdict,
+    matched: TeaserMatch,
+}
+
+/// How a teaser stands in an article.
+#[derive(Debug, Clone)]
+struct Standing {
     kind: Kind,
-    confidence: f64,
     similarity: f64,
     bits: f64,
     field: Field,
@@ -133,6 +136,33 @@ impl Question<'_> {
 
     fn rarity(&self) -> Rarity {
         Rarity::new(self.proposal.article_count)
+    }
+
+    /// An article that a teaser stands in, with the places of both in bytes.
+    fn found(
+        &self,
+        (number, features): (ArticleNumber, &Features),
+        standing: Standing,
+        (verdict, confidence): (Verdict, f64),
+    ) -> Option<Found> {
+        let Standing { kind, similarity, bits, field, teaser, article } = standing;
+        let spans = match field {
+            Field::Title => &features.spans.title,
+            Field::Description => &features.spans.description,
+            Field::Body => &features.spans.text,
+        };
+        let matched = TeaserMatch {
+            id: features.id.clone(),
+            verdict,
+            confidence,
+            kind,
+            field,
+            similarity,
+            evidence_bits: bits,
+            teaser_span: self.tokens.span(teaser)?,
+            article_span: spans.span(article)?,
+        };
+        Some(Found { number, matched })
     }
 }
 
@@ -199,8 +229,9 @@ impl Core {
         parallel::parts(teasers, |it| self.match_at_once(it, depth))
     }
 
-    /// The answers to some teasers: one look-up and two reads; where some of them
-    /// stand in no article word for word, one look-up and two reads more.
+    /// The answers to some teasers: one look-up and one read, and another read where
+    /// some of them do not stand in their strong candidates; where some stand in no
+    /// article word for word, one look-up and one read more.
     fn match_at_once(
         &self,
         teasers: &[(&TeaserRequest, &Tokens)],
@@ -222,10 +253,8 @@ impl Core {
             Depth::Words => aligned.into_iter().map(|it| it.standing).collect(),
             Depth::Terms => self.with_retold(&questions, aligned)?,
         };
-        let mut articles =
-            Articles::new(self.articles(found.iter().flatten().map(|it| it.number))?);
         let answered = questions.iter().zip(found);
-        Ok(answered.map(|(question, found)| answer(question, &found, &mut articles)).collect())
+        Ok(answered.map(|(question, found)| answer(question, found)).collect())
     }
 
     /// Aligns the strong candidates of each teaser, and the others where it stands in
@@ -281,13 +310,14 @@ fn has_evidence(tokens: &Tokens, proposal: &TeaserProposal, more_bits: f64) -> b
 
 /// Best first.
 fn sort(found: &mut [Found]) {
-    found.sort_by_key(|it| (it.verdict, descending(it.similarity), descending(it.bits), it.number));
+    found.sort_by_key(|Found { number, matched: it }| {
+        (it.verdict, descending(it.similarity), descending(it.evidence_bits), *number)
+    });
 }
 
-fn answer(question: &Question<'_>, found: &[Found], articles: &mut Articles) -> TeaserAnswer {
+fn answer(question: &Question<'_>, found: Vec<Found>) -> TeaserAnswer {
     let Question { tokens, proposal, .. } = question;
-    let matches: Vec<TeaserMatch> =
-        found.iter().filter_map(|it| located::located(tokens, it, articles)).collect();
+    let matches: Vec<TeaserMatch> = found.into_iter().map(|it| it.matched).collect();
     let none = if is_answerable(tokens, proposal) {
         Verdict::NoMatch
     } else {

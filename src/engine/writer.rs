@@ -13,7 +13,7 @@ use crate::engine::error::EngineError;
 use crate::engine::find::{Duplicate, Question};
 use crate::engine::prepare::Prepared;
 use crate::engine::put::{Placed, PutOutcome, skip_reasons};
-use crate::engine::record::{Features, StoredArticle};
+use crate::engine::record::{self, Features};
 use crate::hash::{HashMap, HashSet};
 use crate::index::{CANDIDATES_MAX, Entry, Filter};
 use crate::store::{ArticleNumber, StoreError, Write};
@@ -22,7 +22,7 @@ use crate::store::{ArticleNumber, StoreError, Write};
 const QUEUE_JOBS_MAX: usize = 512;
 /// Jobs of one commit, at most.
 const COMMIT_JOBS_MAX: usize = 1024;
-/// Bytes of texts of one commit, from which on no job is added.
+/// Bytes of records of one commit, from which on no job is added.
 const COMMIT_BYTES: usize = 32 << 20;
 /// Estimated Jaccard similarity from which on two articles of one commit may
 /// be duplicates: the later one waits for the next commit. 0.5 is estimated
@@ -220,13 +220,16 @@ impl Committer {
         if let Some(old) = old {
             plan.remove(&features.id, old);
         }
+        let mut article = put.prepared.content.clone();
+        record::stamp(&mut article, self.core.clock.unix_ms());
         plan.writes.push(Write::Insert {
             number,
             id: features.id.as_str().to_owned(),
-            article: StoredArticle::encode(&put.prepared.article, self.core.clock.unix_ms()),
-            features: features.encode(),
+            article,
+            features: put.prepared.computed.clone(),
         });
-        plan.inserted.push(features.entry(number));
+        let (keys, facets) = (put.prepared.keys.clone(), features.facets);
+        plan.inserted.push(Entry { number, keys, facets });
         Ok(Written::Stored { outcome, number })
     }
 
@@ -294,14 +297,14 @@ impl Plan {
 impl Job {
     fn id(&self) -> &ArticleId {
         match self {
-            Self::Put(put) => &put.prepared.article.id,
+            Self::Put(put) => put.prepared.id(),
             Self::Delete { id, .. } => id,
         }
     }
 
     fn bytes(&self) -> usize {
         match self {
-            Self::Put(put) => put.prepared.article.text.len(),
+            Self::Put(put) => put.prepared.content.len() + put.prepared.computed.len(),
             Self::Delete { .. } => 0,
         }
     }

@@ -84,10 +84,8 @@ pub async fn run(
         drop(stopped.await);
     }));
     tokio::pin!(shutdown);
-    let data_dir = settings.data_dir.clone();
-    let opening = task::spawn_blocking(move || {
-        open(settings.data_dir.as_deref(), settings.cache_bytes, clock, settings.cues)
-    });
+    let (data_dir, drain_timeout) = (settings.data_dir.clone(), settings.drain_timeout);
+    let opening = task::spawn_blocking(move || open(settings, clock));
     tokio::select! {
         engine = opening => admission.open(engine??),
         () = &mut shutdown => return Ok(()),
@@ -98,7 +96,7 @@ pub async fn run(
     set_health(&health, ServingStatus::NotServing).await;
     tracing::info!("stopping: no new calls, waiting for those under way");
     stop.send(()).ok();
-    let drained = drain(server, &admission, settings.drain_timeout).await;
+    let drained = drain(server, &admission, drain_timeout).await;
     admission.close().await;
     tracing::info!("stopped");
     drained
@@ -159,14 +157,10 @@ where
     Ok(())
 }
 
-fn open(
-    data_dir: Option<&std::path::Path>,
-    cache_bytes: usize,
-    clock: Clock,
-    cues: Arc<Cues>,
-) -> Result<Engine, EngineError> {
+fn open(settings: Settings, clock: Clock) -> Result<Engine, EngineError> {
+    let Settings { data_dir, keeps_text, cache_bytes, cues, .. } = settings;
     let store: Arc<dyn Store> = match data_dir {
-        Some(folder) => Arc::new(EmbeddedStore::open(folder, cache_bytes)?),
+        Some(folder) => Arc::new(EmbeddedStore::open(&folder, cache_bytes)?),
         None => Arc::new(EmbeddedStore::in_memory()?),
     };
     let timer = clock.clone();
@@ -178,7 +172,8 @@ fn open(
             reported = now;
         }
     })?;
-    Ok(engine.with_cues(cues))
+    let engine = engine.with_cues(cues);
+    Ok(if keeps_text { engine } else { engine.without_texts() })
 }
 
 async fn set_health(health: &HealthReporter, status: ServingStatus) {

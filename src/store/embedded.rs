@@ -1,39 +1,39 @@
 //! The embedded store: redb, one file in one folder, or the same in memory.
 //!
-//! | table      | key           | value               |
-//! |------------|---------------|---------------------|
-//! | `meta`     | name          | u64                 |
-//! | `ids`      | id            | number              |
-//! | `articles` | number        | `Part::Article`     |
-//! | `features` | number        | `Part::Features`    |
+//! | table      | key                      | value                                   |
+//! |------------|--------------------------|-----------------------------------------|
+//! | `meta`     | name                     | u64                                     |
+//! | `ids`      | id                       | number                                  |
+//! | `articles` | first number of a pack   | `Part::Article` of some records in a row |
+//! | `features` | the same                 | `Part::Features` of some records         |
+//! | `removed`  | place in their order     | number, and `Part::Features` as it was   |
 //!
 //! Numbers ascend, so that inserts touch the end of the trees only.
 
+mod tables;
+
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use redb::backends::InMemoryBackend;
-use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
+use redb::{Database, ReadableTable};
 
-use crate::store::{ArticleNumber, Part, Store, StoreError, Write};
+use crate::store::embedded::tables::{Snapshot, Tables};
+use crate::store::pack::Pack;
+use crate::store::{ArticleNumber, Part, State, Store, StoreError, Write};
 
 /// Version of the tables above.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 /// The file within the data folder.
 pub const FILE_NAME: &str = "doublon.redb";
-
-const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
-const IDS: TableDefinition<'_, &str, u32> = TableDefinition::new("ids");
-const ARTICLES: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("articles");
-const FEATURES: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("features");
-
-const META_FORMAT: &str = "format";
 
 /// Records in redb.
 #[derive(Debug)]
 pub struct EmbeddedStore {
     database: Database,
+    /// The tables as the last commit left them, open for all readers.
+    snapshot: RwLock<Arc<Snapshot>>,
     place: Place,
 }
 
@@ -74,32 +74,37 @@ impl EmbeddedStore {
 
     fn prepare(database: Database, place: Place) -> Result<Self, StoreError> {
         let transaction = database.begin_write().map_err(failed)?;
-        {
-            let mut meta = transaction.open_table(META).map_err(failed)?;
-            let found = meta.get(META_FORMAT).map_err(failed)?.map(|it| it.value());
-            match found {
-                None => drop(meta.insert(META_FORMAT, u64::from(FORMAT)).map_err(failed)?),
-                Some(format) if format == u64::from(FORMAT) => {}
-                Some(format) => {
-                    let found = u32::try_from(format).unwrap_or(u32::MAX);
-                    return Err(StoreError::Format { found, expected: FORMAT });
-                }
-            }
-            transaction.open_table(IDS).map_err(failed)?;
-            transaction.open_table(ARTICLES).map_err(failed)?;
-            transaction.open_table(FEATURES).map_err(failed)?;
-        }
+        Tables::open(&transaction)?.prepare()?;
         transaction.commit().map_err(failed)?;
-        Ok(Self { database, place })
+        let snapshot = RwLock::new(Arc::new(Snapshot::of(&database)?));
+        Ok(Self { database, snapshot, place })
+    }
+
+    fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.snapshot.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Changes the tables, durably; readers see it when it returns.
+    fn change(
+        &self,
+        act: impl FnOnce(&mut Tables<'_>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let transaction = self.database.begin_write().map_err(failed)?;
+        act(&mut Tables::open(&transaction)?)?;
+        transaction.commit().map_err(failed)?;
+        let after = Arc::new(Snapshot::of(&self.database)?);
+        *self.snapshot.write().unwrap_or_else(PoisonError::into_inner) = after;
+        Ok(())
     }
 }
 
 impl Store for EmbeddedStore {
     fn numbers(&self, ids: &[&str]) -> Result<Vec<Option<ArticleNumber>>, StoreError> {
-        let transaction = self.database.begin_read().map_err(failed)?;
-        let table = transaction.open_table(IDS).map_err(failed)?;
+        let snapshot = self.snapshot();
         ids.iter()
-            .map(|id| Ok(table.get(*id).map_err(failed)?.map(|it| ArticleNumber(it.value()))))
+            .map(|id| {
+                Ok(snapshot.ids.get(*id).map_err(failed)?.map(|it| ArticleNumber(it.value())))
+            })
             .collect()
     }
 
@@ -107,16 +112,28 @@ impl Store for EmbeddedStore {
         &self,
         part: Part,
         numbers: &[ArticleNumber],
-    ) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
-        if numbers.is_empty() {
-            return Ok(Vec::new());
+        visit: &mut dyn FnMut(ArticleNumber, &[u8]),
+    ) -> Result<(), StoreError> {
+        let snapshot = self.snapshot();
+        let mut rest = numbers;
+        while let Some(number) = rest.first() {
+            let Some((_, pack)) = snapshot.pack_of(part, number.0)? else {
+                rest = rest.get(1..).unwrap_or_default();
+                continue;
+            };
+            let pack = Pack::of(pack.value()).map_err(StoreError::Damaged)?;
+            // Those that follow may be in the same pack, or in none before its last.
+            let end = pack.last().unwrap_or(number.0).max(number.0);
+            let here = rest.iter().take_while(|it| (number.0..=end).contains(&it.0)).count();
+            let (found, others) = rest.split_at(here.max(1));
+            rest = others;
+            for number in found {
+                if let Some(record) = pack.get(number.0).map_err(StoreError::Damaged)? {
+                    visit(*number, record);
+                }
+            }
         }
-        let transaction = self.database.begin_read().map_err(failed)?;
-        let table = transaction.open_table(table_of(part)).map_err(failed)?;
-        numbers
-            .iter()
-            .map(|it| Ok(table.get(it.0).map_err(failed)?.map(|it| it.value().to_vec())))
-            .collect()
+        Ok(())
     }
 
     fn scan(
@@ -125,56 +142,36 @@ impl Store for EmbeddedStore {
         after: Option<ArticleNumber>,
         count_max: usize,
     ) -> Result<Vec<(ArticleNumber, Vec<u8>)>, StoreError> {
-        let transaction = self.database.begin_read().map_err(failed)?;
-        let table = transaction.open_table(table_of(part)).map_err(failed)?;
+        let snapshot = self.snapshot();
         let first = after.map_or(0, |it| it.0.saturating_add(1));
-        let range = table.range(first..).map_err(failed)?;
-        range
-            .take(count_max)
-            .map(|row| {
-                let (number, value) = row.map_err(failed)?;
-                Ok((ArticleNumber(number.value()), value.value().to_vec()))
-            })
-            .collect()
-    }
-
-    fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
-        let transaction = self.database.begin_write().map_err(failed)?;
-        {
-            let mut ids = transaction.open_table(IDS).map_err(failed)?;
-            let mut articles = transaction.open_table(ARTICLES).map_err(failed)?;
-            let mut features = transaction.open_table(FEATURES).map_err(failed)?;
-            for write in writes {
-                match write {
-                    Write::Insert { number, id, article, features: computed } => {
-                        ids.insert(id.as_str(), number.0).map_err(failed)?;
-                        articles.insert(number.0, article.as_slice()).map_err(failed)?;
-                        features.insert(number.0, computed.as_slice()).map_err(failed)?;
-                    }
-                    Write::Remove { number, id } => {
-                        let named = ids.get(id.as_str()).map_err(failed)?.map(|it| it.value());
-                        if named == Some(number.0) {
-                            ids.remove(id.as_str()).map_err(failed)?;
-                        }
-                        articles.remove(number.0).map_err(failed)?;
-                        features.remove(number.0).map_err(failed)?;
-                    }
+        let start = snapshot.pack_of(part, first)?.map_or(first, |it| it.0);
+        let mut found = Vec::new();
+        for row in snapshot.table(part).range(start..).map_err(failed)? {
+            let (_, pack) = row.map_err(failed)?;
+            for record in Pack::of(pack.value()).map_err(StoreError::Damaged)?.records() {
+                let (number, record) = record.map_err(StoreError::Damaged)?;
+                if found.len() == count_max {
+                    return Ok(found);
+                }
+                if number >= first {
+                    found.push((ArticleNumber(number), record.to_vec()));
                 }
             }
         }
-        transaction.commit().map_err(failed)
+        Ok(found)
+    }
+
+    fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
+        let remembers = matches!(self.place, Place::File(_));
+        self.change(|tables| tables.write(writes, remembers))
     }
 
     fn next_number(&self) -> Result<ArticleNumber, StoreError> {
-        let transaction = self.database.begin_read().map_err(failed)?;
-        let table = transaction.open_table(FEATURES).map_err(failed)?;
-        let last = table.last().map_err(failed)?.map(|(number, _)| number.value());
-        Ok(ArticleNumber(last.map_or(0, |it| it.saturating_add(1))))
+        Ok(self.state()?.next)
     }
 
     fn record_count(&self) -> Result<u64, StoreError> {
-        let transaction = self.database.begin_read().map_err(failed)?;
-        transaction.open_table(FEATURES).map_err(failed)?.len().map_err(failed)
+        self.snapshot().count()
     }
 
     fn bytes(&self) -> Result<u64, StoreError> {
@@ -183,12 +180,24 @@ impl Store for EmbeddedStore {
             Place::Memory(memory) => redb::StorageBackend::len(memory).map_err(failed),
         }
     }
-}
 
-fn table_of(part: Part) -> TableDefinition<'static, u32, &'static [u8]> {
-    match part {
-        Part::Article => ARTICLES,
-        Part::Features => FEATURES,
+    fn removed(&self) -> Result<Vec<(ArticleNumber, Vec<u8>)>, StoreError> {
+        let snapshot = self.snapshot();
+        let rows = snapshot.removed.iter().map_err(failed)?;
+        rows.map(|row| {
+            let (_, value) = row.map_err(failed)?;
+            let (number, features) = value.value();
+            Ok((ArticleNumber(number), features.to_vec()))
+        })
+        .collect()
+    }
+
+    fn forget_removed(&self, before: u64) -> Result<(), StoreError> {
+        self.change(|tables| tables.forget_removed(before))
+    }
+
+    fn state(&self) -> Result<State, StoreError> {
+        self.snapshot().state()
     }
 }
 

@@ -36,7 +36,8 @@ impl Server {
         let address = listener.local_addr().unwrap().to_string();
         let drain_timeout = Duration::from_secs(5);
         let cues = Arc::new(cues);
-        let settings = Settings { data_dir, cache_bytes: 16 << 20, drain_timeout, cues };
+        let settings =
+            Settings { data_dir, keeps_text: true, cache_bytes: 16 << 20, drain_timeout, cues };
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(service::run(listener, settings, async move {
             stopped.await.ok();

@@ -40,6 +40,8 @@ pub(super) struct Settings {
     pub(super) connections: usize,
     pub(super) mix: Vec<(Kind, usize)>,
     pub(super) rates: Vec<f64>,
+    /// Whether the started server keeps no texts.
+    pub(super) no_text: bool,
     /// Whether articles put into a server that is there stay.
     pub(super) keep: bool,
 }
@@ -178,7 +180,9 @@ impl Test {
         match (self.target.process.take(), self.target.folder.take()) {
             (Some(process), Some(folder)) => {
                 self.screen.phase("starting the server again", None);
-                self.report.server = block_in_place(|| restart(process, &folder, &self.clock))?;
+                self.report.server = block_in_place(|| {
+                    restart(process, &folder, (self.settings.no_text, &self.clock))
+                })?;
             }
             _ if self.settings.keep => {}
             _ => {
@@ -249,17 +253,17 @@ async fn target(settings: &Settings, clock: &Clock) -> anyhow::Result<Target> {
         .prefix("doublon-load-")
         .tempdir_in(&settings.folder)
         .with_context(|| format!("{} takes no folder", settings.folder.display()))?;
-    let process = block_in_place(|| serve(&folder, clock))?;
+    let process = block_in_place(|| serve(&folder, settings.no_text, clock))?;
     let clients = connect(&process.address, settings.connections).await?;
     Ok(Target { clients, process: Some(process), folder: Some(folder) })
 }
 
-fn serve(folder: &TempDir, clock: &Clock) -> anyhow::Result<Process> {
+fn serve(folder: &TempDir, no_text: bool, clock: &Clock) -> anyhow::Result<Process> {
     let path = folder.path().to_str().context("the temporary folder's name is not UTF-8")?;
-    Process::start(
-        &["serve", "--listen", "127.0.0.1:0", "--log", "error", "--data-dir", path],
-        clock,
-    )
+    let mut arguments =
+        vec!["serve", "--listen", "127.0.0.1:0", "--log", "error", "--data-dir", path];
+    arguments.extend(no_text.then_some("--no-text"));
+    Process::start(&arguments, clock)
 }
 
 async fn connect(server: &str, connections: usize) -> anyhow::Result<Vec<Client>> {
@@ -270,11 +274,15 @@ async fn connect(server: &str, connections: usize) -> anyhow::Result<Vec<Client>
     Ok(clients)
 }
 
-fn restart(process: Process, folder: &TempDir, clock: &Clock) -> anyhow::Result<Server> {
+fn restart(
+    process: Process,
+    folder: &TempDir,
+    (no_text, clock): (bool, &Clock),
+) -> anyhow::Result<Server> {
     let rss_peak_bytes = process::memory(process.id(), "VmHWM");
     process.stop(clock)?;
     let disk_bytes = process::disk_bytes(folder.path());
-    let again = serve(folder, clock)?;
+    let again = serve(folder, no_text, clock)?;
     let server = Server {
         rss_bytes: process::memory(again.id(), "VmRSS"),
         rss_peak_bytes,

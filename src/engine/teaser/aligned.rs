@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::engine::record::Features;
-use crate::engine::teaser::{Field, Found, Question, sort};
+use crate::engine::teaser::{Field, Found, Question, Standing, sort};
 use crate::hash::HashMap;
 use crate::index::keys::FieldTokens;
 use crate::matching::align::{Pattern, Place};
@@ -11,6 +11,7 @@ use crate::matching::evidence::WHOLE_TITLE_BITS;
 use crate::matching::runs;
 use crate::matching::verdict::{self, EDITED_SIMILARITY_MIN, STANDING_SIMILARITY_MIN, Verdict};
 use crate::store::ArticleNumber;
+use crate::text::tokens::TokenHash;
 
 /// Tokens of candidates times blocks of the teaser that are aligned, at most, or
 /// the first candidate: about 2 ms, however long the stored texts are.
@@ -33,10 +34,14 @@ impl Aligned {
         candidates: &[ArticleNumber],
         features: &HashMap<ArticleNumber, Features>,
     ) {
+        if candidates.is_empty() {
+            return;
+        }
         let mut aligner = Aligner::new(question);
         for number in candidates {
             let Some(features) = features.get(number) else { continue };
-            let Some(at) = aligner.best_place(&features.fields) else { break };
+            let text = features.fields.whole();
+            let Some(at) = aligner.best_place(&text) else { break };
             let similarity = aligner.similarity(at);
             if similarity < EDITED_SIMILARITY_MIN {
                 continue;
@@ -44,10 +49,11 @@ impl Aligned {
             self.near.push(*number);
             let rarity = question.rarity();
             let is_standing = similarity >= STANDING_SIMILARITY_MIN;
-            let place = aligner.place(&features.fields, at).filter(|_| is_standing);
-            if let Some(place) = place.filter(|it| it.bits >= rarity.bits_min()) {
-                let confidence = verdict::standing_confidence(place.bits, rarity.population_bits());
-                self.standing.push(place.found(*number, Verdict::Match, confidence));
+            let standing = is_standing.then(|| aligner.standing((&features.fields, &text), at));
+            if let Some(it) = standing.flatten().filter(|it| it.bits >= rarity.bits_min()) {
+                let confidence = verdict::standing_confidence(it.bits, rarity.population_bits());
+                let judged = (Verdict::Match, confidence);
+                self.standing.extend(question.found((*number, features), it, judged));
             }
         }
         sort(&mut self.standing);
@@ -68,14 +74,14 @@ impl<'a> Aligner<'a> {
         Self { question, pattern, steps_left: ALIGNED_STEPS_MAX }
     }
 
-    /// The best place in an article, in the tokens of its fields in a row; `None`
+    /// The best place in an article, given by the tokens of its fields in a row; `None`
     /// once no steps are left.
-    pub(super) fn best_place(&mut self, fields: &FieldTokens) -> Option<Place> {
+    pub(super) fn best_place(&mut self, text: &[TokenHash]) -> Option<Place> {
         if self.steps_left == 0 {
             return None;
         }
-        self.steps_left = self.steps_left.saturating_sub(fields.len() * self.pattern.blocks());
-        Some(self.pattern.best_place(&fields.whole()))
+        self.steps_left = self.steps_left.saturating_sub(text.len() * self.pattern.blocks());
+        Some(self.pattern.best_place(text))
     }
 
     /// 1 less the edit distance by the teaser's tokens.
@@ -83,41 +89,29 @@ impl<'a> Aligner<'a> {
         1.0 - place.distance as f64 / self.question.tokens.len() as f64
     }
 
-    /// What matches at a place; `None` where not one word does.
-    pub(super) fn place(&self, fields: &FieldTokens, at: Place) -> Option<Alignment> {
-        let pairs = self.pattern.matched(&fields.whole(), at);
+    /// How the teaser stands at a place in the fields, which are given in a row too;
+    /// `None` where not one word matches.
+    pub(super) fn standing(
+        &self,
+        (fields, text): (&FieldTokens, &[TokenHash]),
+        at: Place,
+    ) -> Option<Standing> {
+        let pairs = self.pattern.matched(text, at);
         let (field, article) = place_in_fields(fields, &pairs)?;
         let Question { proposal, .. } = self.question;
         let runs = runs::consecutive(&pairs);
         let run_bits = self.question.rarity().bits_of_runs(&proposal.frequencies, runs);
         let is_title = field == Field::Title && article == (0..fields.title.len());
         let title_bits = if is_title && at.distance == 0 { WHOLE_TITLE_BITS } else { 0.0 };
-        Some(Alignment {
-            similarity: self.similarity(at),
+        let similarity = self.similarity(at);
+        Some(Standing {
+            kind: verdict::kind(similarity),
+            similarity,
             bits: run_bits + title_bits,
             field,
             teaser: pairs.first()?.0..pairs.last()?.0 + 1,
             article,
         })
-    }
-}
-
-/// Where a teaser stands in an article.
-#[derive(Debug, Clone)]
-pub(super) struct Alignment {
-    similarity: f64,
-    /// Evidence of the runs that match.
-    bits: f64,
-    field: Field,
-    teaser: Range<usize>,
-    article: Range<usize>,
-}
-
-impl Alignment {
-    pub(super) fn found(self, number: ArticleNumber, verdict: Verdict, confidence: f64) -> Found {
-        let Self { similarity, bits, field, teaser, article } = self;
-        let kind = verdict::kind(similarity);
-        Found { number, verdict, kind, confidence, similarity, bits, field, teaser, article }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::engine::error::EngineError;
 use crate::engine::find::descending;
 use crate::engine::record::Features;
 use crate::engine::teaser::aligned::{Aligned, Aligner};
-use crate::engine::teaser::{Field, Found, Question, is_answerable};
+use crate::engine::teaser::{Field, Found, Question, Standing, is_answerable};
 use crate::hash::HashMap;
 use crate::index::keys::{FieldTokens, LEAD_TOKENS};
 use crate::index::{Filter, TermProposal, TermQuery};
@@ -113,7 +113,7 @@ struct Ranked<'a> {
 impl Ranked<'_> {
     /// Whether it says the same as another: a copy of it, or both hold the teaser.
     fn is_one_with(&self, other: &Self) -> bool {
-        let (a, b) = (&self.features.sketch.minhash, &other.features.sketch.minhash);
+        let (a, b) = (&self.features.minhash, &other.features.minhash);
         a.estimated_jaccard(b) >= COPY_JACCARD_MIN
             || self.similarity.min(other.similarity) >= HOLDS_SIMILARITY_MIN
     }
@@ -157,7 +157,7 @@ fn ranked<'a>(
             let fields = &features.fields;
             let rest = fields.text.get(LEAD_TOKENS..).unwrap_or_default();
             let support = retold.support(&fields.leading(), rest);
-            let place = aligner.best_place(fields);
+            let place = aligner.best_place(&fields.whole());
             let similarity = place.map_or(0.0, |it| aligner.similarity(it));
             Some(Ranked { number: *number, features, support, place, similarity })
         })
@@ -176,23 +176,24 @@ fn found(
     if verdict > Verdict::Possible {
         return None;
     }
-    if verdict::kind(it.similarity) != Kind::Rewritten
-        && let Some(place) = it.place.and_then(|at| aligner.place(&it.features.fields, at))
-    {
-        return Some(place.found(it.number, verdict, confidence));
-    }
-    let (field, article) = place(retold, &it.features.fields)?;
-    Some(Found {
-        number: it.number,
-        verdict,
-        kind: Kind::Rewritten,
-        confidence,
-        similarity: it.similarity,
-        bits: it.support.whole,
-        field,
-        teaser: 0..question.tokens.len(),
-        article,
-    })
+    let fields = &it.features.fields;
+    let aligned = it.place.filter(|_| verdict::kind(it.similarity) != Kind::Rewritten);
+    let aligned = aligned.and_then(|at| aligner.standing((fields, &fields.whole()), at));
+    let standing = match aligned {
+        Some(standing) => standing,
+        None => {
+            let (field, article) = place(retold, fields)?;
+            Standing {
+                kind: Kind::Rewritten,
+                similarity: it.similarity,
+                bits: it.support.whole,
+                field,
+                teaser: 0..question.tokens.len(),
+                article,
+            }
+        }
+    };
+    question.found((it.number, it.features), standing, (verdict, confidence))
 }
 
 /// Where most of the terms stand together.

@@ -1,0 +1,145 @@
+//! Token hashes in few bytes: each distinct one once, and for its repeats the rank
+//! of its first occurrence. About half of the tokens of an article are repeats, so
+//! that a token takes 2.5 bytes instead of 4.
+//!
+//! | bytes      | what                                                            |
+//! |------------|-----------------------------------------------------------------|
+//! | n / 8, up  | a bit a token, lowest first: whether it repeats an earlier one   |
+//! | 4 each     | the distinct tokens, in the order of their first occurrence      |
+//! | 1, 2 or 5  | for each repeat, the rank of the token among the distinct ones   |
+//!
+//! A rank below [`ONE_BYTE_END`] is one byte; below [`TWO_BYTES_END`] two, of which
+//! the first is at least [`ONE_BYTE_END`]; others are [`FIVE_BYTES`] and four bytes.
+
+use crate::engine::record::Reader;
+use crate::hash::HashMap;
+use crate::text::tokens::TokenHash;
+
+const ONE_BYTE_END: u32 = 192;
+const FIVE_BYTES: u8 = u8::MAX;
+const TWO_BYTES_END: u32 = ONE_BYTE_END + ((FIVE_BYTES as u32 - ONE_BYTE_END) << 8);
+
+/// Appends tokens.
+pub(super) fn encode<'a>(tokens: impl IntoIterator<Item = &'a TokenHash>, out: &mut Vec<u8>) {
+    let tokens = tokens.into_iter();
+    let count = tokens.size_hint().0;
+    let mut ranks: HashMap<TokenHash, u32> =
+        HashMap::with_capacity_and_hasher(count, ahash::RandomState::default());
+    let (mut flags, mut distinct) = (Vec::with_capacity(count / 8 + 1), Vec::new());
+    let mut repeats = Vec::with_capacity(count);
+    for (at, token) in tokens.enumerate() {
+        if at % 8 == 0 {
+            flags.push(0_u8);
+        }
+        let next = u32::try_from(ranks.len()).unwrap_or(u32::MAX);
+        let rank = *ranks.entry(*token).or_insert(next);
+        if rank == next {
+            distinct.extend_from_slice(&token.to_le_bytes());
+            continue;
+        }
+        push_rank(rank, &mut repeats);
+        if let Some(flags) = flags.last_mut() {
+            *flags |= 1 << (at % 8);
+        }
+    }
+    out.extend_from_slice(&flags);
+    out.extend_from_slice(&distinct);
+    out.extend_from_slice(&repeats);
+}
+
+fn push_rank(rank: u32, out: &mut Vec<u8>) {
+    let byte = |value: u32| u8::try_from(value & 0xff).unwrap_or_default();
+    if rank < ONE_BYTE_END {
+        out.push(byte(rank));
+    } else if rank < TWO_BYTES_END {
+        let rest = rank - ONE_BYTE_END;
+        out.extend_from_slice(&[byte(ONE_BYTE_END + (rest >> 8)), byte(rest)]);
+    } else {
+        out.push(FIVE_BYTES);
+        out.extend_from_slice(&rank.to_le_bytes());
+    }
+}
+
+/// Reads `count` tokens.
+pub(super) fn decode(reader: &mut Reader<'_>, count: usize) -> Result<Vec<TokenHash>, String> {
+    let flags = reader.take(count.div_ceil(8))?;
+    let repeat_count = flags.iter().map(|it| it.count_ones() as usize).sum::<usize>();
+    let distinct_count =
+        count.checked_sub(repeat_count).ok_or("it has more repeats than tokens")?;
+    let four = |it: &[u8]| it.try_into().map(u32::from_le_bytes).unwrap_or_default();
+    let bytes = reader.take(distinct_count.saturating_mul(4))?;
+    let distinct: Vec<TokenHash> = bytes.chunks_exact(4).map(four).collect();
+    let mut tokens = Vec::with_capacity(count);
+    let mut next = 0;
+    for at in 0..count {
+        let flag = flags.get(at / 8).map_or(0, |it| (it >> (at % 8)) & 1);
+        let rank = if flag == 0 {
+            next += 1;
+            next - 1
+        } else {
+            rank(reader)?
+        };
+        tokens.push(*distinct.get(rank).ok_or("it repeats a token that it does not have")?);
+    }
+    Ok(tokens)
+}
+
+#[inline]
+fn rank(reader: &mut Reader<'_>) -> Result<usize, String> {
+    let [first] = reader.array()?;
+    let value = u32::from(first);
+    if value < ONE_BYTE_END {
+        return Ok(value as usize);
+    }
+    if first == FIVE_BYTES {
+        return Ok(reader.u32()? as usize);
+    }
+    let [second] = reader.array()?;
+    Ok((ONE_BYTE_END + ((value - ONE_BYTE_END) << 8) + u32::from(second)) as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn bytes(tokens: &[TokenHash]) -> Vec<u8> {
+        let mut out = Vec::new();
+        encode(tokens, &mut out);
+        out
+    }
+
+    fn back(bytes: &[u8], count: usize) -> Result<Vec<TokenHash>, String> {
+        let mut reader = Reader { bytes };
+        let tokens = decode(&mut reader, count)?;
+        if reader.bytes.is_empty() { Ok(tokens) } else { Err("bytes are left".to_owned()) }
+    }
+
+    #[test]
+    fn the_bytes_are_those_of_the_layout() {
+        assert_eq!(bytes(&[7, 9, 7, 0x0102_0304]), [0b100, 7, 0, 0, 0, 9, 0, 0, 0, 4, 3, 2, 1, 0]);
+        assert!(bytes(&[]).is_empty());
+    }
+
+    #[test]
+    fn ranks_of_every_length_come_back() {
+        for count in [191, 192, 193, 16_319, 16_320, 16_321, 70_000] {
+            let mut tokens: Vec<u32> = (0..count).map(|it| it * 3).collect();
+            tokens.extend_from_slice(&[(count - 1) * 3, 0, 3, (count / 2) * 3]);
+            assert_eq!(back(&bytes(&tokens), tokens.len()).unwrap(), tokens, "{count}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn tokens_come_back(tokens in proptest::collection::vec(0_u32..300, 0..900)) {
+            prop_assert_eq!(back(&bytes(&tokens), tokens.len()).unwrap(), tokens);
+        }
+
+        #[test]
+        fn damage_is_no_panic(bytes in proptest::collection::vec(any::<u8>(), 0..60), count in 0_usize..90) {
+            drop(back(&bytes, count));
+        }
+    }
+}

@@ -3,6 +3,7 @@
 //! its calls block.
 
 pub mod article;
+pub mod checkpoint;
 mod core;
 pub mod error;
 pub mod find;
@@ -18,11 +19,14 @@ mod standing;
 pub mod teaser;
 mod writer;
 
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 use crate::clock::Clock;
+use crate::engine::checkpoint::Checkpoints;
 use crate::engine::core::Core;
 use crate::engine::error::EngineError;
+use crate::engine::record::Dictionary;
 use crate::engine::writer::Writer;
 use crate::index::Index;
 use crate::store::Store;
@@ -46,10 +50,25 @@ impl Engine {
         clock: Clock,
         progress: impl FnMut(u64, u64),
     ) -> Result<Self, EngineError> {
+        Self::open_in(None, (store, index), clock, progress)
+    }
+
+    /// The same, with checkpoints of the index in a folder.
+    pub fn open_in(
+        folder: Option<&Path>,
+        (store, index): (Arc<dyn Store>, Arc<dyn Index>),
+        clock: Clock,
+        progress: impl FnMut(u64, u64),
+    ) -> Result<Self, EngineError> {
         let cues = Arc::new(Cues::builtin().clone());
-        let core = Core { store, index, clock, cues, keeps_text: true };
-        rebuild::rebuild(&core, progress)?;
-        let writer = Writer::start(core.clone())?;
+        let dictionary = Arc::new(OnceLock::new());
+        if let Some(bytes) = store.kept()? {
+            drop(dictionary.set(Dictionary::from_bytes(&bytes)));
+        }
+        let core = Core { store, index, clock, cues, dictionary, keeps_text: true };
+        let changes = rebuild::rebuild(&core, folder, progress)?;
+        let checkpoints = folder.map(|it| Checkpoints::new(it, changes));
+        let writer = Writer::start(core.clone(), checkpoints)?;
         Ok(Self { core, writer })
     }
 

@@ -159,6 +159,16 @@ pub trait Index: fmt::Debug + Send + Sync {
 
     /// Sizes.
     fn counts(&self) -> Counts;
+
+    /// Writes all of it.
+    fn write_image(&self, _out: &mut dyn std::io::Write) -> std::io::Result<()> {
+        Err(std::io::Error::other("todo"))
+    }
+
+    /// Reads it.
+    fn read_image(&self, _from: &mut dyn std::io::Read) -> std::io::Result<()> {
+        Err(std::io::Error::other("todo"))
+    }
 }
 
 /// Why the index could not answer. The index in memory always can.

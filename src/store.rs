@@ -92,6 +92,12 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Forgets the removals before the one with this place in the order of all.
     fn forget_removed(&self, before: u64) -> Result<(), StoreError>;
 
+    /// What was kept by [`Store::keep`]; `None` before.
+    fn kept(&self) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Keeps some bytes by which the records are read, durably.
+    fn keep(&self, bytes: &[u8]) -> Result<(), StoreError>;
+
     /// What tells this state of the records from others.
     fn state(&self) -> Result<State, StoreError>;
 }
@@ -105,6 +111,8 @@ pub struct State {
     pub next: ArticleNumber,
     /// Removals up to here.
     pub removals: u64,
+    /// Those of them that are no longer remembered, the first ones.
+    pub forgotten: u64,
 }
 
 /// Why the store could not do what was asked.

@@ -1,11 +1,11 @@
 //! What the readers and the writer share: the store, the index,
 //! the clock and the cues.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::clock::Clock;
 use crate::engine::error::EngineError;
-use crate::engine::record::{Features, StoredArticle};
+use crate::engine::record::{Dictionary, Features, StoredArticle};
 use crate::hash::HashMap;
 use crate::index::Index;
 use crate::store::{ArticleNumber, Part, Store};
@@ -17,6 +17,8 @@ pub(super) struct Core {
     pub(super) index: Arc<dyn Index>,
     pub(super) clock: Clock,
     pub(super) cues: Arc<Cues>,
+    /// What records are read by, once it is learnt.
+    pub(super) dictionary: Arc<OnceLock<Dictionary>>,
     /// Whether the texts of articles are stored.
     pub(super) keeps_text: bool,
 }
@@ -28,7 +30,16 @@ impl Core {
         &self,
         numbers: impl IntoIterator<Item = ArticleNumber>,
     ) -> Result<HashMap<ArticleNumber, Features>, EngineError> {
-        self.read(Part::Features, numbers, Features::decode)
+        self.read(Part::Features, numbers, |number, bytes| self.decode(number, bytes))
+    }
+
+    /// From the bytes of [`Part::Features`].
+    pub(super) fn decode(
+        &self,
+        number: ArticleNumber,
+        bytes: &[u8],
+    ) -> Result<Features, EngineError> {
+        Features::decode(number, bytes, self.dictionary.get())
     }
 
     /// The same for the articles themselves.

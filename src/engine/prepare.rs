@@ -4,7 +4,7 @@
 use crate::engine::article::{Article, ArticleId};
 use crate::engine::error::{Invalid, Problem};
 use crate::engine::find::Subject;
-use crate::engine::record::{self, Features, FieldSpans, PackedSpans};
+use crate::engine::record::{self, Dictionary, Features, FieldSpans, PackedSpans};
 use crate::index::keys::{FieldTokens, Keys};
 use crate::sketch::minhash::ShortMinHash;
 use crate::text::tokens::Tokens;
@@ -24,8 +24,13 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    /// Reads an article. Without `keeps_text` its text is not in its record.
-    pub(super) fn new(mut article: Article, keeps_text: bool) -> Result<Self, Invalid> {
+    /// Reads an article for a store with this dictionary. Without `keeps_text` its
+    /// text is not in its record.
+    pub(super) fn new(
+        mut article: Article,
+        dictionary: Option<&Dictionary>,
+        keeps_text: bool,
+    ) -> Result<Self, Invalid> {
         article.check()?;
         let text = Tokens::of(&article.text);
         if text.is_empty() {
@@ -59,7 +64,7 @@ impl Prepared {
             fields,
             spans,
         };
-        let computed = features.encode();
+        let computed = features.encode(dictionary);
         Ok(Self { features, keys, subject, content, computed })
     }
 

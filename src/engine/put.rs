@@ -5,6 +5,7 @@ use std::sync::{Arc, mpsc};
 
 use crate::engine::Engine;
 use crate::engine::article::{Article, ArticleId};
+use crate::engine::core::Core;
 use crate::engine::error::EngineError;
 use crate::engine::find::{Duplicate, Question, answers};
 use crate::engine::parallel;
@@ -64,7 +65,7 @@ impl Engine {
         let mut results: Vec<Option<Result<Placed, EngineError>>> = vec![None; requests.len()];
         let (reply, written) = mpsc::channel();
         for (at, job) in
-            parallel::each(requests, |it| prepare(it, self.core.keeps_text)).into_iter().enumerate()
+            parallel::each(requests, |it| prepare(it, &self.core)).into_iter().enumerate()
         {
             let sent = job.and_then(|(prepared, skips_duplicates, max_duplicates)| {
                 let reply = reply.clone();
@@ -121,12 +122,10 @@ impl Engine {
 }
 
 /// What needs neither the store nor the writer.
-fn prepare(
-    request: PutRequest,
-    keeps_text: bool,
-) -> Result<(Arc<Prepared>, bool, usize), EngineError> {
+fn prepare(request: PutRequest, core: &Core) -> Result<(Arc<Prepared>, bool, usize), EngineError> {
     let PutRequest { article, on_duplicate, max_duplicates } = request;
-    let prepared = Prepared::new(article, keeps_text).map_err(|it| it.within("article"))?;
+    let prepared = Prepared::new(article, core.dictionary.get(), core.keeps_text)
+        .map_err(|it| it.within("article"))?;
     Ok((Arc::new(prepared), on_duplicate == OnDuplicate::Skip, max_duplicates))
 }
 

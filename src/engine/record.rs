@@ -1,5 +1,6 @@
 //! Records: the bytes of an article and of what is computed from it.
 
+mod dictionary;
 mod spans;
 mod tokens;
 
@@ -7,6 +8,8 @@ use prost::Message;
 
 use crate::engine::article::{Article, ArticleId, UnixTime};
 use crate::engine::error::EngineError;
+pub use crate::engine::record::dictionary::Dictionary;
+pub(super) use crate::engine::record::dictionary::Learner;
 pub use crate::engine::record::spans::PackedSpans;
 use crate::index::keys::{FieldTokens, Keys};
 use crate::index::{Entry, Facets};
@@ -179,12 +182,13 @@ pub fn content_print(content: &[u8]) -> u128 {
 // | 169    | 4      | distinct shingles of the text                                 |
 // | 173    | 4 x 7  | id bytes I; tokens of title, description and text; bytes of   |
 // |        |        | their places P                                                |
-// | 201    | I      | id, UTF-8                                                     |
+// | 201    | 1      | 1 where the store's dictionary is used, else 0                |
+// | 202    | I      | id, UTF-8                                                     |
 // | ...    | P      | places of the tokens (`spans.rs`), field by field             |
 // | ...    | ...    | tokens of all fields in a row (`tokens.rs`)                   |
 impl Features {
-    /// The bytes of `Part::Features`.
-    pub fn encode(&self) -> Vec<u8> {
+    /// The bytes of `Part::Features`, with the store's dictionary if it has one.
+    pub fn encode(&self, dictionary: Option<&Dictionary>) -> Vec<u8> {
         let Self { id, content_print, facets, simhash, minhash, shingle_count, fields, spans } =
             self;
         let Facets { site, language, published_s } = facets;
@@ -203,16 +207,23 @@ impl Features {
         for len in counts.into_iter().chain(lengths).chain(places.map(<[u8]>::len)) {
             out.extend_from_slice(&u32::try_from(len).unwrap_or(u32::MAX).to_le_bytes());
         }
+        out.push(u8::from(dictionary.is_some()));
         out.extend_from_slice(id.as_str().as_bytes());
         places.into_iter().for_each(|it| out.extend_from_slice(it));
-        tokens::encode(&fields.whole(), &mut out);
+        tokens::encode(&fields.whole(), dictionary.unwrap_or(&Dictionary::default()), &mut out);
         out
     }
 
     /// From the bytes of `Part::Features`.
-    pub fn decode(number: ArticleNumber, bytes: &[u8]) -> Result<Self, EngineError> {
+    pub fn decode(
+        number: ArticleNumber,
+        bytes: &[u8],
+        dictionary: Option<&Dictionary>,
+    ) -> Result<Self, EngineError> {
         let mut reader = Reader { bytes };
-        reader.features().map_err(|problem| EngineError::Damaged { number: number.0, problem })
+        reader
+            .features(dictionary)
+            .map_err(|problem| EngineError::Damaged { number: number.0, problem })
     }
 
     /// As the index takes it.
@@ -232,7 +243,7 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn features(&mut self) -> Result<Features, String> {
+    fn features(&mut self, dictionary: Option<&Dictionary>) -> Result<Features, String> {
         let [format] = self.array()?;
         if format != FORMAT {
             return Err(format!("its format is {format}, not {FORMAT}"));
@@ -248,6 +259,11 @@ impl<'a> Reader<'a> {
             *count = self.u32()? as usize;
         }
         let [shingle_count, id, title, description, text, places @ ..] = counts;
+        let none = Dictionary::default();
+        let dictionary = match self.array()? {
+            [0] => &none,
+            _ => dictionary.ok_or("it uses a dictionary that the store does not have")?,
+        };
         let id = std::str::from_utf8(self.take(id)?).map_err(|it| it.to_string())?;
         let id = ArticleId::new(id).map_err(|it| it.to_string())?;
         let mut spans = [const { None }; 3];
@@ -256,7 +272,7 @@ impl<'a> Reader<'a> {
         }
         let [in_title, in_description, in_text] = spans.map(Option::unwrap_or_default);
         let count = title.checked_add(description).and_then(|it| it.checked_add(text));
-        let mut tokens = tokens::decode(self, count.ok_or("it has too many tokens")?)?;
+        let mut tokens = tokens::decode(self, dictionary, count.ok_or("it has too many tokens")?)?;
         if !self.bytes.is_empty() {
             return Err(format!("{} bytes stand behind its end", self.bytes.len()));
         }
@@ -315,17 +331,24 @@ mod tests {
 
     #[test]
     fn features_have_the_bytes_of_their_layout() {
-        let bytes = features().encode();
+        let bytes = features().encode(None);
         assert_eq!(bytes[..4], [3, 0x10, 0x0f, 0x0e]);
         assert_eq!(bytes[17..25], [0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11]);
         assert_eq!(bytes[151..161], [126, 127, 5, 0, 0, 0, 6, 0, 0, 0]);
         assert_eq!(bytes[161..169], [0xfe, 255, 255, 255, 255, 255, 255, 255]);
         let counts = [9, 3, 1, 0, 2, 2, 0, 2].map(u32::to_le_bytes).concat();
         assert_eq!(bytes[169..201], counts);
-        assert_eq!(bytes[201..204], [0xc3, 0xa9, b'1']);
-        assert_eq!(bytes[204..208], [0, 1, 0, 0x21]);
-        assert_eq!(bytes[208..], [0, 1, 0, 0, 0, 2, 0, 0, 0, 255, 255, 255, 255]);
-        assert_eq!(Features::decode(NUMBER, &bytes).unwrap(), features());
+        assert_eq!(bytes[201..205], [0, 0xc3, 0xa9, b'1']);
+        assert_eq!(bytes[205..209], [0, 1, 0, 0x21]);
+        let tokens = [0, 255, 1, 0, 0, 0, 255, 2, 0, 0, 0, 255, 255, 255, 255, 255];
+        assert_eq!(bytes[209..], tokens);
+        assert_eq!(Features::decode(NUMBER, &bytes, None).unwrap(), features());
+        let dictionary = Dictionary::from_bytes(&[2, 0, 0, 0, 1, 0, 0, 0]);
+        let short = features().encode(Some(&dictionary));
+        assert_eq!(short[201], 1);
+        assert_eq!(short[209..], [0, 1, 0, 255, 255, 255, 255, 255]);
+        assert_eq!(Features::decode(NUMBER, &short, Some(&dictionary)).unwrap(), features());
+        assert!(Features::decode(NUMBER, &short, None).is_err());
     }
 
     #[test]
@@ -352,11 +375,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn damage_is_an_error_and_never_a_panic(at in 0_usize..221, flip in 1_u8.., cut in 0_usize..221) {
-            let mut bytes = features().encode();
-            prop_assert!(Features::decode(NUMBER, &bytes[..cut]).is_err());
+        fn damage_is_an_error_and_never_a_panic(at in 0_usize..225, flip in 1_u8.., cut in 0_usize..225) {
+            let mut bytes = features().encode(None);
+            prop_assert!(Features::decode(NUMBER, &bytes[..cut], None).is_err());
             bytes[at] ^= flip;
-            drop(Features::decode(NUMBER, &bytes));
+            drop(Features::decode(NUMBER, &bytes, None));
             drop(StoredArticle::decode(NUMBER, &bytes));
         }
     }

@@ -105,7 +105,7 @@ mod tests {
             text: text.to_owned(),
             published: None,
         };
-        Prepared::new(article, true).unwrap().features
+        Prepared::new(article, None, true).unwrap().features
     }
 
     fn words(of: &str, count: usize) -> String {

@@ -4,22 +4,27 @@
 //! commit before it is acknowledged.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use crate::engine::article::ArticleId;
+use crate::engine::checkpoint::Checkpoints;
 use crate::engine::core::Core;
 use crate::engine::error::EngineError;
 use crate::engine::find::{Duplicate, Question};
 use crate::engine::prepare::Prepared;
 use crate::engine::put::{Placed, PutOutcome, skip_reasons};
-use crate::engine::record::{self, Features};
+use crate::engine::record::{self, Features, Learner};
 use crate::hash::{HashMap, HashSet};
+use crate::index::keys::FieldTokens;
 use crate::index::{CANDIDATES_MAX, Entry, Filter};
 use crate::store::{ArticleNumber, StoreError, Write};
 
 /// Jobs that wait for the writer, at most; callers wait beyond that.
 const QUEUE_JOBS_MAX: usize = 512;
+/// With nothing to write, the writer looks after its checkpoint this often.
+const IDLE_LOOK: Duration = Duration::from_secs(1);
 /// Jobs of one commit, at most.
 const COMMIT_JOBS_MAX: usize = 1024;
 /// Bytes of records of one commit, from which on no job is added.
@@ -62,12 +67,12 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(core: Core) -> Result<Self, EngineError> {
+    pub(super) fn start(core: Core, checkpoints: Option<Checkpoints>) -> Result<Self, EngineError> {
         let next = core.store.next_number()?.0.max(core.index.numbers_end());
         let (jobs, queue) = sync_channel(QUEUE_JOBS_MAX);
         let thread = thread::Builder::new()
             .name("writer".to_owned())
-            .spawn(move || Committer { core, next, carried: None }.run(&queue))
+            .spawn(move || Committer::new(core, next, checkpoints).run(&queue))
             .map_err(|_| EngineError::Stopped)?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread) })
     }
@@ -94,6 +99,10 @@ struct Committer {
     next: u32,
     /// A job that has to wait for the commit before it.
     carried: Option<Job>,
+    /// Until the store has a dictionary.
+    learner: Option<Learner>,
+    /// Where the index has a folder.
+    checkpoints: Option<Checkpoints>,
 }
 
 /// What an id names now.
@@ -115,16 +124,60 @@ enum Answer {
 }
 
 impl Committer {
+    fn new(core: Core, next: u32, checkpoints: Option<Checkpoints>) -> Self {
+        let learner = core.dictionary.get().is_none().then(Learner::default);
+        Self { core, next, carried: None, learner, checkpoints }
+    }
+
     fn run(mut self, queue: &Receiver<Job>) {
-        while let Some(first) = self.carried.take().or_else(|| queue.recv().ok()) {
-            let jobs = self.gather(first, queue);
-            let plan = match self.plan(jobs) {
-                Ok(plan) => plan,
-                Err((answers, error)) => {
-                    Plan { answers: failed(answers, &error), ..Plan::default() }
-                }
+        loop {
+            let first = match self.carried.take() {
+                Some(job) => Ok(job),
+                None => queue.recv_timeout(IDLE_LOOK),
             };
-            self.commit(plan);
+            let (changes, is_stored) = match first {
+                Ok(job) => self.work(job, queue),
+                Err(RecvTimeoutError::Timeout) => (0, true),
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
+            if let Some(checkpoints) = &mut self.checkpoints {
+                checkpoints.after_commit(&self.core, changes, is_stored);
+            }
+        }
+        if let Some(checkpoints) = self.checkpoints {
+            checkpoints.close(&self.core);
+        }
+    }
+
+    /// Does what has gathered. Gives the number of changes, and whether they are
+    /// stored.
+    fn work(&mut self, first: Job, queue: &Receiver<Job>) -> (u64, bool) {
+        let jobs = self.gather(first, queue);
+        let plan = match self.plan(jobs) {
+            Ok(plan) => plan,
+            Err((answers, error)) => Plan { answers: failed(answers, &error), ..Plan::default() },
+        };
+        self.learn(&plan);
+        let changes = plan.writes.len() as u64;
+        (changes, self.commit(plan))
+    }
+
+    /// Makes the dictionary when enough articles have been seen. It is kept before
+    /// the first record that uses it can be made.
+    fn learn(&mut self, plan: &Plan) {
+        let Some(learner) = &mut self.learner else { return };
+        let stored = plan.answers.iter().filter_map(Answer::stored);
+        let mut learnt = stored.filter_map(|put| {
+            let FieldTokens { title, description, text } = &put.prepared.features.fields;
+            learner.add(title.iter().chain(description).chain(text))
+        });
+        let Some(dictionary) = learnt.next() else { return };
+        self.learner = None;
+        match self.core.store.keep(&dictionary.to_bytes()) {
+            Ok(()) => drop(self.core.dictionary.set(dictionary)),
+            Err(error) => {
+                tracing::warn!(%error, "the dictionary could not be kept, it is learnt again after the next start")
+            }
         }
     }
 
@@ -248,13 +301,14 @@ impl Committer {
         Ok(skip_reasons(self.core.find(&[question])?.into_iter().flatten().collect()))
     }
 
-    /// Commits, brings the index up to date, then answers.
-    fn commit(&self, plan: Plan) {
+    /// Commits, brings the index up to date, then answers. Whether that went well.
+    fn commit(&self, plan: Plan) -> bool {
         let Plan { writes, inserted, removed, answers } = plan;
         let done = self.write(&writes, &inserted, &removed);
         for answer in answers {
             answer.send(&done);
         }
+        done.is_ok()
     }
 
     /// The index gets what is new before the commit and loses what is old after
@@ -326,6 +380,14 @@ impl Job {
 }
 
 impl Answer {
+    /// The article that is stored, if one is.
+    fn stored(&self) -> Option<&PutJob> {
+        match self {
+            Self::Put(put, Ok(written)) if written.is_a_write() => Some(put),
+            Self::Put(..) | Self::Delete(..) => None,
+        }
+    }
+
     /// Sends the answer; if the commit failed, what it would have written has
     /// failed. A caller that has gone does not want it.
     fn send(self, done: &Result<(), EngineError>) {

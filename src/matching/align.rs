@@ -7,6 +7,8 @@
 //! words that match come from plain dynamic programming over the window that
 //! this leaves.
 
+use std::cell::OnceCell;
+
 use crate::text::tokens::TokenHash;
 
 const WORD_BITS: usize = 64;
@@ -24,30 +26,36 @@ pub struct Place {
 #[derive(Debug)]
 pub struct Pattern<'a> {
     tokens: &'a [TokenHash],
-    masks: Masks,
+    /// Made for the first text that has no copy of the pattern.
+    masks: OnceCell<Masks>,
 }
 
 impl<'a> Pattern<'a> {
     /// Makes a pattern ready: time and memory in proportion to its length
     /// times its blocks of 64.
     pub fn new(tokens: &'a [TokenHash]) -> Self {
-        Self { tokens, masks: Masks::of(tokens) }
+        Self { tokens, masks: OnceCell::new() }
     }
 
     /// Blocks of 64 tokens that the pattern has: steps a token of the text.
     pub fn blocks(&self) -> usize {
-        self.masks.blocks
+        blocks(self.tokens)
     }
 
     /// The place with the smallest distance, the first of them where several
-    /// have it. Time: the length of the text times the blocks of the pattern.
+    /// have it. Time: the length of the text times the blocks of the pattern; far less
+    /// where the text has a copy of it.
     pub fn best_place(&self, text: &[TokenHash]) -> Place {
-        let mut column = vec![Vertical { plus: u64::MAX, minus: 0 }; self.masks.blocks];
+        if let Some(end) = self.first_copy(text) {
+            return Place { distance: 0, end };
+        }
+        let masks = self.masks.get_or_init(|| Masks::of(self.tokens));
+        let mut column = vec![Vertical { plus: u64::MAX, minus: 0 }; masks.blocks];
         let last = (self.tokens.len() + WORD_BITS - 1) % WORD_BITS;
         let mut distance = self.tokens.len();
         let mut best = Place { distance, end: 0 };
         for (index, token) in text.iter().enumerate() {
-            let step = match (column.as_mut_slice(), self.masks.row(*token)) {
+            let step = match (column.as_mut_slice(), masks.row(*token)) {
                 // Most teasers have one block.
                 ([block], [mask]) => advance_block(block, *mask, Step::Level, last),
                 (column, row) => advance(column, row, last),
@@ -65,6 +73,22 @@ impl<'a> Pattern<'a> {
             }
         }
         best
+    }
+
+    /// The end of the first copy of the pattern.
+    fn first_copy(&self, text: &[TokenHash]) -> Option<usize> {
+        let [first, second, ..] = self.tokens else { return None };
+        let seconds = text.get(1..)?;
+        let mut from = 0;
+        loop {
+            // Nearly all of the time goes into this comparison.
+            let pairs = text.get(from..)?.iter().zip(seconds.get(from..)?);
+            let at = from + pairs.into_iter().position(|(a, b)| a == first && b == second)?;
+            if text.get(at..)?.starts_with(self.tokens) {
+                return Some(at + self.tokens.len());
+            }
+            from = at + 1;
+        }
     }
 
     /// The pairs of equal tokens, in the pattern and in the text, of a best
@@ -101,7 +125,7 @@ struct Masks {
 
 impl Masks {
     fn of(tokens: &[TokenHash]) -> Self {
-        let blocks = tokens.len().div_ceil(WORD_BITS);
+        let blocks = blocks(tokens);
         let size_bits = (2 * tokens.len()).next_power_of_two().trailing_zeros().max(4);
         let slots = vec![(0, 0); 1 << size_bits];
         let mut masks = Self { blocks, slots, shift: 64 - size_bits, rows: vec![0; blocks] };
@@ -145,6 +169,11 @@ impl Masks {
         let start = self.slots.get(self.slot(token)).map_or(0, |it| it.1);
         self.rows.get(start..start + self.blocks).unwrap_or_default()
     }
+}
+
+/// Words of the machine that a pattern takes.
+fn blocks(pattern: &[TokenHash]) -> usize {
+    pattern.len().div_ceil(WORD_BITS)
 }
 
 /// Vertical differences of one block of 64 rows: where the distance grows and

@@ -25,6 +25,9 @@ pub(super) struct Handlers {
 /// another is answered.
 const READ_BATCHES: usize = 2;
 
+/// Bytes of a teaser that is answered on the thread that it arrives at, at most.
+const SHORT_TEASER_BYTES: usize = 1 << 10;
+
 impl Handlers {
     async fn call<T: Send + 'static>(
         &self,
@@ -158,6 +161,11 @@ impl DoublonService for Handlers {
         request: Request<v1::MatchTeaserRequest>,
     ) -> Result<Response<v1::MatchTeaserResponse>, Status> {
         let teaser = convert::match_teaser(request.into_inner()).map_err(ApiError::from)?;
+        if teaser.text.len() <= SHORT_TEASER_BYTES {
+            let found = self.admission.run_here(|it| only(it.match_teasers(&[teaser])));
+            let found = found.and_then(|it| it.map_err(ApiError::from))?;
+            return Ok(Response::new(convert::matched(&found)));
+        }
         self.call(Work::Read, move |engine| {
             Ok(convert::matched(&only(engine.match_teasers(&[teaser]))?))
         })

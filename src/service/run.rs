@@ -21,13 +21,13 @@ use crate::api::v1::doublon_service_server::DoublonServiceServer;
 use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::engine::error::EngineError;
+use crate::index::Index;
 use crate::index::memory::MemoryIndex;
 use crate::service::admission::Admission;
 use crate::service::handlers::Handlers;
 use crate::service::{MESSAGE_BYTES_MAX, Settings};
 use crate::store::Store;
 use crate::store::embedded::EmbeddedStore;
-use crate::text::cues::Cues;
 
 /// The service whose health is reported, beside that of the whole server.
 const SERVICE_NAME: &str = "doublon.v1.DoublonService";
@@ -159,13 +159,14 @@ where
 
 fn open(settings: Settings, clock: Clock) -> Result<Engine, EngineError> {
     let Settings { data_dir, keeps_text, cache_bytes, cues, .. } = settings;
-    let store: Arc<dyn Store> = match data_dir {
-        Some(folder) => Arc::new(EmbeddedStore::open(&folder, cache_bytes)?),
+    let store: Arc<dyn Store> = match &data_dir {
+        Some(folder) => Arc::new(EmbeddedStore::open(folder, cache_bytes)?),
         None => Arc::new(EmbeddedStore::in_memory()?),
     };
     let timer = clock.clone();
     let mut reported = timer.elapsed();
-    let engine = Engine::open(store, Arc::new(MemoryIndex::default()), clock, |done, total| {
+    let parts = (store, Arc::new(MemoryIndex::default()) as Arc<dyn Index>);
+    let engine = Engine::open_in(data_dir.as_deref(), parts, clock, |done, total| {
         let now = timer.elapsed();
         if now.saturating_sub(reported) >= PROGRESS_INTERVAL || done == total {
             tracing::info!(done, total, "index rebuilt");

@@ -7,6 +7,7 @@
 //! | `articles` | first number of a pack   | `Part::Article` of some records in a row |
 //! | `features` | the same                 | `Part::Features` of some records         |
 //! | `removed`  | place in their order     | number, and `Part::Features` as it was   |
+//! | `kept`     | 0                        | what the records are read by             |
 //!
 //! Numbers ascend, so that inserts touch the end of the trees only.
 
@@ -194,6 +195,14 @@ impl Store for EmbeddedStore {
 
     fn forget_removed(&self, before: u64) -> Result<(), StoreError> {
         self.change(|tables| tables.forget_removed(before))
+    }
+
+    fn kept(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        self.snapshot().kept()
+    }
+
+    fn keep(&self, bytes: &[u8]) -> Result<(), StoreError> {
+        self.change(|tables| tables.keep(bytes))
     }
 
     fn state(&self) -> Result<State, StoreError> {

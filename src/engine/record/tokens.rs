@@ -1,17 +1,18 @@
 //! Token hashes in few bytes: each distinct one once, and for its repeats the rank
-//! of its first occurrence. About half of the tokens of an article are repeats, so
-//! that a token takes 2.5 bytes instead of 4.
+//! of its first occurrence. About half of the tokens of an article are repeats, and
+//! most others are in the store's dictionary.
 //!
-//! | bytes      | what                                                            |
-//! |------------|-----------------------------------------------------------------|
-//! | n / 8, up  | a bit a token, lowest first: whether it repeats an earlier one   |
-//! | 4 each     | the distinct tokens, in the order of their first occurrence      |
-//! | 1, 2 or 5  | for each repeat, the rank of the token among the distinct ones   |
+//! | bytes        | what                                                          |
+//! |--------------|---------------------------------------------------------------|
+//! | n / 8, up    | a bit a token, lowest first: whether it repeats an earlier one |
+//! | 1, 2 or 5    | for each distinct token, in the order of their first           |
+//! |              | occurrence, its name by the dictionary                         |
+//! | 1, 2 or 5    | for each repeat, the token's rank among the distinct ones      |
 //!
 //! A rank below [`ONE_BYTE_END`] is one byte; below [`TWO_BYTES_END`] two, of which
 //! the first is at least [`ONE_BYTE_END`]; others are [`FIVE_BYTES`] and four bytes.
 
-use crate::engine::record::Reader;
+use crate::engine::record::{Dictionary, Reader};
 use crate::hash::HashMap;
 use crate::text::tokens::TokenHash;
 
@@ -20,21 +21,21 @@ const FIVE_BYTES: u8 = u8::MAX;
 const TWO_BYTES_END: u32 = ONE_BYTE_END + ((FIVE_BYTES as u32 - ONE_BYTE_END) << 8);
 
 /// Appends tokens.
-pub(super) fn encode<'a>(tokens: impl IntoIterator<Item = &'a TokenHash>, out: &mut Vec<u8>) {
-    let tokens = tokens.into_iter();
-    let count = tokens.size_hint().0;
+pub(super) fn encode(tokens: &[TokenHash], dictionary: &Dictionary, out: &mut Vec<u8>) {
+    let count = tokens.len();
     let mut ranks: HashMap<TokenHash, u32> =
         HashMap::with_capacity_and_hasher(count, ahash::RandomState::default());
-    let (mut flags, mut distinct) = (Vec::with_capacity(count / 8 + 1), Vec::new());
+    let (mut flags, mut distinct) =
+        (Vec::with_capacity(count / 8 + 1), Vec::with_capacity(2 * count));
     let mut repeats = Vec::with_capacity(count);
-    for (at, token) in tokens.enumerate() {
+    for (at, token) in tokens.iter().enumerate() {
         if at % 8 == 0 {
             flags.push(0_u8);
         }
         let next = u32::try_from(ranks.len()).unwrap_or(u32::MAX);
         let rank = *ranks.entry(*token).or_insert(next);
         if rank == next {
-            distinct.extend_from_slice(&token.to_le_bytes());
+            dictionary.encode(*token, &mut distinct);
             continue;
         }
         push_rank(rank, &mut repeats);
@@ -61,41 +62,57 @@ fn push_rank(rank: u32, out: &mut Vec<u8>) {
 }
 
 /// Reads `count` tokens.
-pub(super) fn decode(reader: &mut Reader<'_>, count: usize) -> Result<Vec<TokenHash>, String> {
+pub(super) fn decode(
+    reader: &mut Reader<'_>,
+    dictionary: &Dictionary,
+    count: usize,
+) -> Result<Vec<TokenHash>, String> {
     let flags = reader.take(count.div_ceil(8))?;
     let repeat_count = flags.iter().map(|it| it.count_ones() as usize).sum::<usize>();
     let distinct_count =
         count.checked_sub(repeat_count).ok_or("it has more repeats than tokens")?;
-    let four = |it: &[u8]| it.try_into().map(u32::from_le_bytes).unwrap_or_default();
-    let bytes = reader.take(distinct_count.saturating_mul(4))?;
-    let distinct: Vec<TokenHash> = bytes.chunks_exact(4).map(four).collect();
-    let mut tokens = Vec::with_capacity(count);
-    let mut next = 0;
-    for at in 0..count {
-        let flag = flags.get(at / 8).map_or(0, |it| (it >> (at % 8)) & 1);
-        let rank = if flag == 0 {
-            next += 1;
-            next - 1
-        } else {
-            rank(reader)?
-        };
-        tokens.push(*distinct.get(rank).ok_or("it repeats a token that it does not have")?);
+    let (distinct, rest) = dictionary.decode(reader.bytes, distinct_count)?;
+    reader.bytes = rest;
+    let mut tokens = vec![0; count];
+    let (mut next, mut at) = (0, 0);
+    let bytes = reader.bytes;
+    for (tokens, flags) in tokens.chunks_mut(8).zip(flags) {
+        let mut flags = *flags;
+        for token in tokens {
+            let rank = if flags & 1 == 0 {
+                next += 1;
+                next - 1
+            } else {
+                match bytes.get(at).map(|it| u32::from(*it)) {
+                    Some(rank) if rank < ONE_BYTE_END => {
+                        at += 1;
+                        rank as usize
+                    }
+                    _ => long_rank(bytes, &mut at)?,
+                }
+            };
+            flags >>= 1;
+            *token = *distinct.get(rank).ok_or("it repeats a token that it does not have")?;
+        }
     }
+    reader.take(at)?;
     Ok(tokens)
 }
 
-#[inline]
-fn rank(reader: &mut Reader<'_>) -> Result<usize, String> {
-    let [first] = reader.array()?;
-    let value = u32::from(first);
-    if value < ONE_BYTE_END {
-        return Ok(value as usize);
+/// A rank of two or five bytes.
+#[cold]
+fn long_rank(bytes: &[u8], at: &mut usize) -> Result<usize, String> {
+    const CUT: &str = "it is cut short";
+    let behind = bytes.get(*at..).unwrap_or_default();
+    let (first, rest) = behind.split_first().ok_or(CUT)?;
+    if *first == FIVE_BYTES {
+        *at += 5;
+        return Ok(u32::from_le_bytes(*rest.first_chunk().ok_or(CUT)?) as usize);
     }
-    if first == FIVE_BYTES {
-        return Ok(reader.u32()? as usize);
-    }
-    let [second] = reader.array()?;
-    Ok((ONE_BYTE_END + ((value - ONE_BYTE_END) << 8) + u32::from(second)) as usize)
+    *at += 2;
+    let second = rest.first().ok_or(CUT)?;
+    let high = (u32::from(*first) - ONE_BYTE_END) << 8;
+    Ok((ONE_BYTE_END + high + u32::from(*second)) as usize)
 }
 
 #[cfg(test)]
@@ -106,19 +123,22 @@ mod tests {
 
     fn bytes(tokens: &[TokenHash]) -> Vec<u8> {
         let mut out = Vec::new();
-        encode(tokens, &mut out);
+        encode(tokens, &Dictionary::default(), &mut out);
         out
     }
 
     fn back(bytes: &[u8], count: usize) -> Result<Vec<TokenHash>, String> {
         let mut reader = Reader { bytes };
-        let tokens = decode(&mut reader, count)?;
+        let tokens = decode(&mut reader, &Dictionary::default(), count)?;
         if reader.bytes.is_empty() { Ok(tokens) } else { Err("bytes are left".to_owned()) }
     }
 
     #[test]
     fn the_bytes_are_those_of_the_layout() {
-        assert_eq!(bytes(&[7, 9, 7, 0x0102_0304]), [0b100, 7, 0, 0, 0, 9, 0, 0, 0, 4, 3, 2, 1, 0]);
+        assert_eq!(
+            bytes(&[7, 9, 7, 0x0102_0304]),
+            [0b100, 255, 7, 0, 0, 0, 255, 9, 0, 0, 0, 255, 4, 3, 2, 1, 0]
+        );
         assert!(bytes(&[]).is_empty());
     }
 

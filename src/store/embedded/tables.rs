@@ -14,12 +14,14 @@ const IDS: TableDefinition<'_, &str, u32> = TableDefinition::new("ids");
 const ARTICLES: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("articles");
 const FEATURES: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("features");
 const REMOVED: TableDefinition<'_, u64, (u32, &[u8])> = TableDefinition::new("removed");
+const KEPT: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("kept");
 
 const META_FORMAT: &str = "format";
 const META_IDENTITY: &str = "identity";
 const META_COUNT: &str = "count";
 const META_NEXT: &str = "next";
 const META_REMOVALS: &str = "removals";
+const META_FORGOTTEN: &str = "forgotten";
 
 /// What redb keeps beside a value in its page.
 const PAGE_HEAD_BYTES: usize = 64;
@@ -36,6 +38,7 @@ pub(super) struct Snapshot {
     articles: ReadOnlyTable<u32, &'static [u8]>,
     features: ReadOnlyTable<u32, &'static [u8]>,
     pub(super) removed: ReadOnlyTable<u64, (u32, &'static [u8])>,
+    kept: ReadOnlyTable<u32, &'static [u8]>,
 }
 
 impl Snapshot {
@@ -47,6 +50,7 @@ impl Snapshot {
             articles: transaction.open_table(ARTICLES).map_err(failed)?,
             features: transaction.open_table(FEATURES).map_err(failed)?,
             removed: transaction.open_table(REMOVED).map_err(failed)?,
+            kept: transaction.open_table(KEPT).map_err(failed)?,
         })
     }
 
@@ -72,11 +76,16 @@ impl Snapshot {
         meta(&self.meta, META_COUNT)
     }
 
+    pub(super) fn kept(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.kept.get(0).map_err(failed)?.map(|it| it.value().to_vec()))
+    }
+
     pub(super) fn state(&self) -> Result<State, StoreError> {
         Ok(State {
             identity: meta(&self.meta, META_IDENTITY)?,
             next: next(&self.meta)?,
             removals: meta(&self.meta, META_REMOVALS)?,
+            forgotten: meta(&self.meta, META_FORGOTTEN)?,
         })
     }
 }
@@ -96,6 +105,7 @@ pub(super) struct Tables<'a> {
     articles: Table<'a, u32, &'static [u8]>,
     features: Table<'a, u32, &'static [u8]>,
     removed: Table<'a, u64, (u32, &'static [u8])>,
+    kept: Table<'a, u32, &'static [u8]>,
 }
 
 impl<'a> Tables<'a> {
@@ -106,6 +116,7 @@ impl<'a> Tables<'a> {
             articles: transaction.open_table(ARTICLES).map_err(failed)?,
             features: transaction.open_table(FEATURES).map_err(failed)?,
             removed: transaction.open_table(REMOVED).map_err(failed)?,
+            kept: transaction.open_table(KEPT).map_err(failed)?,
         })
     }
 
@@ -151,7 +162,13 @@ impl<'a> Tables<'a> {
     }
 
     pub(super) fn forget_removed(&mut self, before: u64) -> Result<(), StoreError> {
-        self.removed.retain_in(..before, |_, _| false).map_err(failed)
+        self.removed.retain_in(..before, |_, _| false).map_err(failed)?;
+        let forgotten = meta(&self.meta, META_FORGOTTEN)?.max(before);
+        self.set(META_FORGOTTEN, forgotten)
+    }
+
+    pub(super) fn keep(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        self.kept.insert(0, bytes).map_err(failed).map(drop)
     }
 
     fn insert(&mut self, writes: &[Write]) -> Result<(), StoreError> {

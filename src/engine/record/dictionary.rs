@@ -1,0 +1,172 @@
+//! The dictionary of a store: its most frequent tokens, which records name by one
+//! byte or two instead of four. Learnt once, from the first articles that a store
+//! gets; a record says whether it uses it.
+
+use crate::hash::HashMap;
+use crate::text::tokens::TokenHash;
+
+/// Articles from which it is learnt.
+pub(crate) const LEARNT_FROM: usize = 4096;
+/// In how many of them a token is, at least.
+const ARTICLES_MIN: u32 = 2;
+
+const ONE_BYTE_END: usize = 128;
+/// Stands before a token that the dictionary does not have.
+const PLAIN: u8 = u8::MAX;
+/// Tokens, at most: what one byte and two can name.
+const TOKENS_MAX: usize = ONE_BYTE_END + ((PLAIN as usize - ONE_BYTE_END) << 8);
+
+/// Frequent tokens, most frequent first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Dictionary {
+    tokens: Vec<TokenHash>,
+    places: HashMap<TokenHash, u16>,
+}
+
+impl Dictionary {
+    fn new(mut tokens: Vec<TokenHash>) -> Self {
+        tokens.truncate(TOKENS_MAX);
+        let places = tokens.iter().zip(0..).map(|(token, place)| (*token, place)).collect();
+        Self { tokens, places }
+    }
+
+    /// The tokens as bytes, four each.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.tokens.iter().flat_map(|it| it.to_le_bytes()).collect()
+    }
+
+    /// From the bytes of an earlier one.
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        let four = |it: &[u8; 4]| u32::from_le_bytes(*it);
+        Self::new(bytes.as_chunks().0.iter().map(four).collect())
+    }
+
+    /// Appends a token's name: one byte below 128, two bytes of which the first is
+    /// 128 to 254, or [`PLAIN`] and the token.
+    pub(super) fn encode(&self, token: TokenHash, out: &mut Vec<u8>) {
+        let byte = |value: usize| u8::try_from(value & 0xff).unwrap_or_default();
+        match self.places.get(&token).map(|it| usize::from(*it)) {
+            Some(place) if place < ONE_BYTE_END => out.push(byte(place)),
+            Some(place) => {
+                let rest = place - ONE_BYTE_END;
+                out.extend_from_slice(&[byte(ONE_BYTE_END + (rest >> 8)), byte(rest)]);
+            }
+            None => {
+                out.push(PLAIN);
+                out.extend_from_slice(&token.to_le_bytes());
+            }
+        }
+    }
+
+    /// Reads `count` names from the start of some bytes; gives the tokens and the
+    /// rest.
+    pub(super) fn decode<'a>(
+        &self,
+        mut bytes: &'a [u8],
+        count: usize,
+    ) -> Result<(Vec<TokenHash>, &'a [u8]), String> {
+        const CUT: &str = "it is cut short";
+        let mut tokens = Vec::with_capacity(count);
+        for _ in 0..count {
+            let (first, rest) = bytes.split_first().ok_or(CUT)?;
+            bytes = rest;
+            let place = usize::from(*first);
+            if *first == PLAIN {
+                let (token, rest) = bytes.split_first_chunk().ok_or(CUT)?;
+                tokens.push(u32::from_le_bytes(*token));
+                bytes = rest;
+                continue;
+            }
+            let place = if place < ONE_BYTE_END {
+                place
+            } else {
+                let (second, rest) = bytes.split_first().ok_or(CUT)?;
+                bytes = rest;
+                ONE_BYTE_END + ((place - ONE_BYTE_END) << 8) + usize::from(*second)
+            };
+            let token = self.tokens.get(place);
+            tokens.push(*token.ok_or("it has a token that the store's dictionary has not")?);
+        }
+        Ok((tokens, bytes))
+    }
+}
+
+/// Learns a dictionary.
+#[derive(Debug, Default)]
+pub(crate) struct Learner {
+    articles: usize,
+    counts: HashMap<TokenHash, u32>,
+}
+
+impl Learner {
+    /// Counts the tokens of an article. Gives the dictionary when it has seen
+    /// [`LEARNT_FROM`].
+    pub(crate) fn add<'a>(
+        &mut self,
+        tokens: impl Iterator<Item = &'a TokenHash>,
+    ) -> Option<Dictionary> {
+        let mut tokens: Vec<TokenHash> = tokens.copied().collect();
+        tokens.sort_unstable();
+        tokens.dedup();
+        for token in tokens {
+            *self.counts.entry(token).or_default() += 1;
+        }
+        self.articles += 1;
+        if self.articles < LEARNT_FROM {
+            return None;
+        }
+        let mut frequent: Vec<(std::cmp::Reverse<u32>, TokenHash)> = self
+            .counts
+            .drain()
+            .filter(|it| it.1 >= ARTICLES_MIN)
+            .map(|(token, count)| (std::cmp::Reverse(count), token))
+            .collect();
+        frequent.sort_unstable();
+        Some(Dictionary::new(frequent.into_iter().map(|it| it.1).collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_learns_what_is_frequent_and_names_it_briefly() {
+        let mut learner = Learner::default();
+        let article = |number: u32| [1, 1, 7 + number % 2, 100 + number / 2, 1_000_000 + number];
+        let learnt = u32::try_from(LEARNT_FROM).unwrap();
+        for number in 0..learnt - 1 {
+            assert_eq!(learner.add(article(number).iter()), None);
+        }
+        let dictionary = learner.add(article(learnt - 1).iter()).unwrap();
+        assert_eq!(dictionary.tokens[..3], [1, 7, 8]);
+        assert_eq!(dictionary.tokens.len(), 3 + LEARNT_FROM / 2);
+        let again = Dictionary::from_bytes(&dictionary.to_bytes());
+        assert_eq!(again, dictionary);
+        let names = |tokens: &[u32]| {
+            let mut out = Vec::new();
+            tokens.iter().for_each(|it| dictionary.encode(*it, &mut out));
+            out
+        };
+        assert_eq!(names(&[7, 1_000_000]), [1, 255, 0x40, 0x42, 0x0f, 0]);
+        let tokens = [1, 8, 224, 225, 226, 300, 5, u32::MAX, 1_500];
+        let mut bytes = names(&tokens);
+        bytes.push(9);
+        assert_eq!(again.decode(&bytes, tokens.len()).unwrap(), (tokens.to_vec(), &[9][..]));
+        assert!(again.decode(&bytes[..3], tokens.len()).is_err());
+        assert!(again.decode(&[254, 255], 1).is_err());
+    }
+
+    #[test]
+    fn it_has_no_more_tokens_than_it_can_name() {
+        let most = u32::try_from(TOKENS_MAX).unwrap();
+        let dictionary = Dictionary::new((0..most + 5).collect());
+        let mut bytes = Vec::new();
+        for token in [127, 128, most - 1, most] {
+            dictionary.encode(token, &mut bytes);
+        }
+        assert_eq!(bytes.len(), 1 + 2 + 2 + 5);
+        let tokens = dictionary.decode(&bytes, 4).unwrap().0;
+        assert_eq!(tokens, [127, 128, most - 1, most]);
+    }
+}

@@ -1,7 +1,10 @@
-//! The index in memory and the store, by their size: `cargo bench --bench index`;
-//! with `DOUBLON_BENCH_LARGE=1` also at a million articles, which takes about
-//! 3 GB and some minutes.
+//! The index in memory and the store, by their size: `cargo bench --bench index`. A
+//! million articles take about 3 GB and some minutes. With `DOUBLON_BENCH_LARGE=1` also
+//! how the time of a teaser grows from 100,000 to ten million articles, which takes
+//! about 19 GB.
 #![allow(clippy::unwrap_used, reason = "a bench that cannot go on fails")]
+#![allow(clippy::print_stdout, reason = "what was measured is printed")]
+#![allow(clippy::indexing_slicing, reason = "there are two sizes and fifteen measurements")]
 
 mod support;
 
@@ -15,6 +18,8 @@ use doublon::index::memory::MemoryIndex;
 use doublon::index::{Entry, Filter, Index, NearQuery, TeaserQuery, TermQuery};
 use doublon::shingle;
 use doublon::sketch::Sketch;
+use doublon::sketch::minhash::MinHash;
+use doublon::sketch::simhash::SimHash;
 use doublon::store::embedded::EmbeddedStore;
 use doublon::store::{ArticleNumber, Part, Store, Write};
 use doublon::term;
@@ -22,9 +27,18 @@ use doublon::term;
 use crate::support::Random;
 
 /// Sizes of the index, measured.
-const SIZES: [u32; 2] = [1_000, 100_000];
-const SIZE_LARGE: u32 = 1_000_000;
+const SIZES: [u32; 3] = [1_000, 100_000, 1_000_000];
 const SIZE_SMOKE: u32 = 50;
+/// Sizes between which growth is measured, and those of the smoke run.
+const GROWTH: [u32; 2] = [100_000, 10_000_000];
+const GROWTH_SMOKE: [u32; 2] = [50, 200];
+/// Anchors of an article whose keys are synthetic, and shingles of a teaser, of which
+/// one in eight is an anchor.
+const ANCHORS: u64 = 180;
+const TEASER_SHINGLES: u64 = 28;
+/// Teasers of one measurement, and measurements.
+const TEASERS: u32 = 2_000;
+const MEASUREMENTS: usize = 15;
 /// Questions of one pass.
 const QUESTIONS: u32 = 64;
 /// Articles that are inserted, or committed, at once.
@@ -41,13 +55,95 @@ const FEATURE_BYTES: usize = 4_300;
 fn main() {
     let mut criterion = support::criterion();
     let sizes = support::size(SIZES.to_vec(), vec![SIZE_SMOKE]);
-    let large =
-        support::is_measured() && std::env::var("DOUBLON_BENCH_LARGE").is_ok_and(|it| it == "1");
-    for size in sizes.into_iter().chain(large.then_some(SIZE_LARGE)) {
+    if !support::is_measured() {
+        growth(GROWTH_SMOKE);
+    } else if std::env::var("DOUBLON_BENCH_LARGE").is_ok_and(|it| it == "1") {
+        growth(GROWTH);
+        return;
+    }
+    for size in sizes {
         index_of(&mut criterion, size);
     }
     commits(&mut criterion);
     criterion.final_summary();
+}
+
+/// How the time of a teaser grows with the index: the ratio of the medians.
+fn growth(sizes: [u32; 2]) {
+    let index = MemoryIndex::default();
+    let mut filled = 0;
+    let medians = sizes.map(|size| {
+        fill(&index, filled..size);
+        filled = size;
+        median_of_teasers(&index, size)
+    });
+    let ratio = medians[1] / medians[0];
+    println!(
+        "a teaser at {} articles: {:.2} us, at {}: {:.2} us, ratio {ratio:.2}; {} bytes an article",
+        sizes[0],
+        medians[0],
+        sizes[1],
+        medians[1],
+        index.counts().bytes / u64::from(sizes[1]),
+    );
+}
+
+/// Articles whose keys are random numbers: anchors and bands of their own, and terms
+/// by Zipf's law.
+fn fill(index: &MemoryIndex, numbers: std::ops::Range<u32>) {
+    for number in numbers {
+        let mut random = Random::new((6 << 40) + u64::from(number));
+        let mut anchors: Vec<u64> = (0..ANCHORS).map(|at| anchor(number, at)).collect();
+        anchors.sort_unstable();
+        let mut terms: Vec<u64> =
+            (0..53).map(|_| hash::mix(u64::from(random.rank(VOCABULARY)) + 1)).collect();
+        terms.sort_unstable();
+        terms.dedup();
+        let values = std::array::from_fn(|_| hash::low_half(random.next()));
+        let minhash = MinHash::from_values(values);
+        let sketch = Sketch { minhash, simhash: SimHash::from_bits(random.next()) };
+        let keys = Keys { anchors, terms, sketch };
+        let facets = keys::facets("", "", "", None);
+        index.insert(&[Entry { number: ArticleNumber(number), keys, facets }]).unwrap();
+    }
+}
+
+/// The anchor of an article; one in 32 is a phrase that many have.
+fn anchor(number: u32, at: u64) -> u64 {
+    let own = hash::mix((u64::from(number) << 8) + at + 1);
+    if own.is_multiple_of(32) { hash::mix(own >> 44) } else { own }
+}
+
+fn median_of_teasers(index: &MemoryIndex, size: u32) -> f64 {
+    let filter = Filter::all();
+    let mut micros: Vec<f64> = (0..MEASUREMENTS as u64)
+        .map(|round| {
+            let teasers: Vec<(u32, Vec<u64>)> = (0..TEASERS)
+                .map(|it| {
+                    let random = hash::mix((round << 32) + u64::from(it) + 1);
+                    let number = hash::low_half(random % u64::from(size));
+                    let shingle = |at| {
+                        if at % 8 == 0 {
+                            anchor(number, at)
+                        } else {
+                            hash::mix(random ^ (at << 50))
+                        }
+                    };
+                    (number, (0..TEASER_SHINGLES).map(shingle).collect())
+                })
+                .collect();
+            #[expect(clippy::disallowed_methods, reason = "a bench measures time")]
+            let start = std::time::Instant::now();
+            for (number, shingles) in &teasers {
+                let query = TeaserQuery { shingles, filter: &filter };
+                let proposal = index.teasers(&[query]).unwrap().remove(0);
+                assert_eq!(proposal.candidates.first(), Some(&ArticleNumber(*number)));
+            }
+            start.elapsed().as_secs_f64() * 1e6 / f64::from(TEASERS)
+        })
+        .collect();
+    micros.sort_by(f64::total_cmp);
+    micros[MEASUREMENTS / 2]
 }
 
 /// The tokens of an article: Zipf's law without the spelling, which is slow.

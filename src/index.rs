@@ -2,9 +2,14 @@
 //! hashes alone. Derived from the records and rebuilt from them; a candidate
 //! is never an answer.
 
+mod columns;
+pub mod image;
 pub mod keys;
 pub mod memory;
+mod numbers;
 mod postings;
+mod table;
+mod votes;
 
 use std::fmt;
 use std::ops::Range;

@@ -1,18 +1,18 @@
 //! The index in memory: posting lists for anchors, bands and SimHash blocks,
-//! and a column of facets. It locks in small parts, so that readers and the
-//! writer seldom wait for each other.
+//! and a column of facets. Every lock is held for microseconds, so that readers and
+//! the writer seldom wait for each other.
 
-use std::cmp::Reverse;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::hash;
-use crate::hash::HashMap;
+use crate::index::columns::Columns;
 use crate::index::keys::ANCHOR_STRIDE;
-use crate::index::postings::{List, Postings};
+use crate::index::postings::{Found, POPULAR_ABOVE, Postings};
+use crate::index::votes::Votes;
 use crate::index::{
-    CANDIDATES_MAX, Counts, Entry, Facets, Filter, Index, IndexError, NearQuery, STRONG_SHARE,
-    TERM_CANDIDATES_MAX, TeaserProposal, TeaserQuery, TermProposal, TermQuery,
+    Counts, Entry, Index, IndexError, NearQuery, STRONG_SHARE, TERM_CANDIDATES_MAX, TeaserProposal,
+    TeaserQuery, TermProposal, TermQuery,
 };
 use crate::matching::evidence::{self, Rarity};
 use crate::matching::overlap::OVERLAP_MIN;
@@ -29,8 +29,6 @@ const CANDIDATES_ENOUGH: usize = 16;
 const TERM_POSTINGS_MAX: u32 = 8192;
 /// Candidates that common terms confirm, at most.
 const CONFIRMED_MAX: usize = 512;
-/// Candidates that a question weighs, at most.
-const WEIGHED_MAX: usize = 4096;
 /// Anchors that a text must share with an article to be its candidate without
 /// help from the sketches, at least.
 const SHARED_ANCHORS_MIN: u32 = 3;
@@ -40,31 +38,20 @@ const EXPECTED_SHARE: f64 = 0.5 * OVERLAP_MIN;
 /// What a shared band or SimHash block counts: more than all anchors.
 const SKETCH_VOTES: u32 = 1 << 16;
 
+/// Shingles of teasers that are looked up together, at most, but for those of one.
+const SHINGLES_TOGETHER: usize = 512;
+
 /// The index in memory.
 #[derive(Debug)]
 pub struct MemoryIndex {
-    anchors: Postings,
-    bands: Postings,
-    blocks: Postings,
-    terms: Postings,
-    columns: RwLock<Vec<Column>>,
-    article_count: AtomicU64,
-    numbers_end: AtomicU32,
+    pub(super) anchors: Postings,
+    pub(super) bands: Postings,
+    pub(super) blocks: Postings,
+    pub(super) terms: Postings,
+    pub(super) columns: RwLock<Columns>,
+    pub(super) article_count: AtomicU64,
+    pub(super) numbers_end: AtomicU32,
 }
-
-/// What is known of each number.
-#[derive(Debug, Clone, Copy)]
-struct Column {
-    facets: Facets,
-    simhash: SimHash,
-    anchor_count: u32,
-}
-
-const NO_COLUMN: Column = Column {
-    facets: Facets { site: 0, language: 0, published_s: None },
-    simhash: SimHash::from_bits(0),
-    anchor_count: 0,
-};
 
 impl Default for MemoryIndex {
     fn default() -> Self {
@@ -82,11 +69,11 @@ impl Default for MemoryIndex {
 
 impl Index for MemoryIndex {
     fn insert(&self, entries: &[Entry]) -> Result<(), IndexError> {
-        self.insert_columns(entries);
+        let new = self.write_columns().insert(entries);
         for entry in entries {
-            for_each_posting(entry, self, Postings::insert);
+            self.for_each_key(entry, Postings::insert);
         }
-        self.article_count.fetch_add(entries.len() as u64, Ordering::AcqRel);
+        self.article_count.fetch_add(new, Ordering::AcqRel);
         let end = entries.iter().map(|it| it.number.0 + 1).max().unwrap_or(0);
         self.numbers_end.fetch_max(end, Ordering::AcqRel);
         Ok(())
@@ -94,9 +81,10 @@ impl Index for MemoryIndex {
 
     fn remove(&self, entries: &[Entry]) -> Result<(), IndexError> {
         for entry in entries {
-            for_each_posting(entry, self, Postings::remove);
+            self.for_each_key(entry, Postings::remove);
         }
-        self.article_count.fetch_sub(entries.len() as u64, Ordering::AcqRel);
+        let gone = self.write_columns().remove(entries);
+        self.article_count.fetch_sub(gone, Ordering::AcqRel);
         Ok(())
     }
 
@@ -105,7 +93,20 @@ impl Index for MemoryIndex {
     }
 
     fn teasers(&self, queries: &[TeaserQuery<'_>]) -> Result<Vec<TeaserProposal>, IndexError> {
-        Ok(queries.iter().map(|it| self.teaser_one(*it)).collect())
+        let mut proposals = Vec::with_capacity(queries.len());
+        let mut left = queries;
+        while !left.is_empty() {
+            let (together, others) = left.split_at(together(left));
+            let keys: Vec<u64> = together.iter().flat_map(|it| it.shingles).copied().collect();
+            let found = self.anchors.find(&keys);
+            let mut start = 0;
+            for query in together {
+                proposals.push(self.teaser_one(*query, &found, start));
+                start += query.shingles.len();
+            }
+            left = others;
+        }
+        Ok(proposals)
     }
 
     fn terms(&self, queries: &[TermQuery<'_>]) -> Result<Vec<TermProposal>, IndexError> {
@@ -121,8 +122,7 @@ impl Index for MemoryIndex {
         let (band_postings, band_bytes) = self.bands.sizes();
         let (_, block_bytes) = self.blocks.sizes();
         let (term_postings, term_bytes) = self.terms.sizes();
-        let columns = self.columns.read().unwrap_or_else(PoisonError::into_inner);
-        let column_bytes = (columns.capacity() * size_of::<Column>()) as u64;
+        let column_bytes = self.read_columns().bytes();
         Counts {
             articles: self.article_count.load(Ordering::Acquire),
             anchor_postings,
@@ -135,81 +135,88 @@ impl Index for MemoryIndex {
 }
 
 impl MemoryIndex {
-    fn insert_columns(&self, entries: &[Entry]) {
-        let mut columns = self.columns.write().unwrap_or_else(PoisonError::into_inner);
-        for entry in entries {
-            let at = entry.number.0 as usize;
-            if columns.len() <= at {
-                columns.resize(at + 1, NO_COLUMN);
-            }
-            if let Some(column) = columns.get_mut(at) {
-                *column = Column {
-                    facets: entry.facets,
-                    simhash: entry.keys.sketch.simhash,
-                    anchor_count: u32::try_from(entry.keys.anchors.len()).unwrap_or(u32::MAX),
-                };
-            }
-        }
+    pub(super) fn read_columns(&self) -> RwLockReadGuard<'_, Columns> {
+        self.columns.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn write_columns(&self) -> RwLockWriteGuard<'_, Columns> {
+        self.columns.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn for_each_key(&self, entry: &Entry, act: impl Fn(&Postings, &[u64], u32)) {
+        let (number, sketch) = (entry.number.0, &entry.keys.sketch);
+        act(&self.anchors, &entry.keys.anchors, number);
+        act(&self.bands, &sketch.minhash.band_keys().collect::<Vec<_>>(), number);
+        act(&self.blocks, &block_keys(sketch.simhash).collect::<Vec<_>>(), number);
+        act(&self.terms, &entry.keys.terms, number);
     }
 
     fn near_one(&self, query: NearQuery<'_>) -> Vec<ArticleNumber> {
-        let columns = self.columns.read().unwrap_or_else(PoisonError::into_inner);
-        let mut votes = Votes::new(query.filter, &columns, FOLLOWED_MAX);
-        for key in query.keys.sketch.minhash.band_keys() {
-            self.bands.with(key, |list| votes.follow(&list, SKETCH_VOTES, |_| true));
-        }
+        let bands: Vec<u64> = query.keys.sketch.minhash.band_keys().collect();
+        let by_bands = self.bands.find(&bands);
         let simhash = query.keys.sketch.simhash;
-        let is_near = |it: &Column| it.simhash.distance_bits(simhash) <= DISTANCE_BITS_MAX;
-        for key in block_keys(simhash) {
-            self.blocks.with(key, |list| votes.follow(&list, SKETCH_VOTES, is_near));
-        }
-        self.follow_anchors(query, &mut votes, Lists::Plain);
-        let found = votes.best(|column| shared_anchors_min(query, column));
-        if !found.is_empty() {
-            return found;
-        }
-        // Nothing but stock phrases, or a text that many articles have.
-        self.follow_anchors(query, &mut votes, Lists::Popular);
-        votes.best(|column| shared_anchors_min(query, column))
-    }
+        let blocks: Vec<u64> = block_keys(simhash).collect();
+        let by_blocks = self.blocks.find(&blocks);
+        let by_anchors = self.anchors.find(&query.keys.anchors);
 
-    fn follow_anchors(&self, query: NearQuery<'_>, votes: &mut Votes<'_>, wanted: Lists) {
-        for key in &query.keys.anchors {
-            self.anchors.with(*key, |list| {
-                if list.is_popular() == (wanted == Lists::Popular) {
-                    votes.follow(&list, 1, |_| true);
+        let columns = self.read_columns();
+        let mut votes = Votes::new(query.filter, &columns);
+        follow_all(&self.bands, &bands, &by_bands, |number| votes.add(number, SKETCH_VOTES), query);
+        let is_near = |it: u32| is_within(columns.simhash(it), simhash);
+        let add = |number| is_near(number) && votes.add(number, SKETCH_VOTES);
+        follow_all(&self.blocks, &blocks, &by_blocks, add, query);
+        for key in 0..query.keys.anchors.len() {
+            for number in by_anchors.numbers(key) {
+                votes.add(*number, 1);
+            }
+        }
+        // Only those with the least number of votes that counts are worth a look at columns.
+        let shares_enough = |number: u32, votes: u32| {
+            votes >= SHARED_ANCHORS_MIN
+                && votes >= shared_anchors_min(query, columns.anchor_count(number))
+        };
+        let mut found = votes.ranked(shares_enough);
+        if found.is_empty() {
+            // Nothing but stock phrases, or a text that many articles have.
+            let frequencies = by_anchors.frequencies(0..query.keys.anchors.len());
+            for (key, frequency) in query.keys.anchors.iter().zip(frequencies) {
+                if frequency > POPULAR_ABOVE {
+                    let first = query.filter.numbers.start;
+                    self.anchors.each(*key, first, FOLLOWED_MAX, |it| votes.add(it, 1));
                 }
-            });
+            }
+            found = votes.ranked(shares_enough);
         }
+        found.into_iter().map(|it| it.0).collect()
     }
 
-    fn teaser_one(&self, query: TeaserQuery<'_>) -> TeaserProposal {
+    /// `found` has the shingles of the teaser from `start` on.
+    fn teaser_one(&self, query: TeaserQuery<'_>, found: &Found, start: usize) -> TeaserProposal {
         let article_count = self.article_count.load(Ordering::Acquire);
         let rarity = Rarity::new(article_count);
-        let frequencies: Vec<u32> = query
-            .shingles
-            .iter()
-            .map(|it| self.anchors.with(*it, |list| list.frequency()))
-            .collect();
-        let mut rarest: Vec<(u32, u64)> =
-            frequencies.iter().copied().zip(query.shingles.iter().copied()).collect();
-        rarest.retain(|(frequency, _)| *frequency > 0);
+        let places = start..start + query.shingles.len();
+        let frequencies: Vec<u32> = found.frequencies(places.clone()).collect();
+        let known = frequencies.iter().copied().zip(query.shingles.iter().copied()).zip(places);
+        let mut rarest: Vec<((u32, u64), usize)> = known.filter(|it| it.0.0 > 0).collect();
         rarest.sort_unstable();
-        rarest.dedup();
-        let columns = self.columns.read().unwrap_or_else(PoisonError::into_inner);
-        let mut votes = Votes::new(query.filter, &columns, FOLLOWED_MAX);
-        for (frequency, key) in rarest {
+        rarest.dedup_by_key(|it| it.0);
+        let columns = self.read_columns();
+        let mut votes = Votes::new(query.filter, &columns);
+        for ((frequency, key), place) in rarest {
             // Sixteenths of a bit: whole numbers make the order exact.
             let weight = sixteenths(rarity.bits(frequency));
-            self.anchors.with(key, |list| {
-                if list.is_popular() && votes.found.len() >= CANDIDATES_ENOUGH {
-                    votes.confirm(&list, weight);
-                } else {
-                    votes.follow(&list, weight, |_| true);
+            if frequency <= POPULAR_ABOVE {
+                for number in found.numbers(place) {
+                    votes.add(*number, weight);
                 }
-            });
+            } else if votes.len() >= CANDIDATES_ENOUGH {
+                self.anchors.confirm(key, &mut votes, weight);
+            } else {
+                let first = query.filter.numbers.start;
+                self.anchors.each(key, first, FOLLOWED_MAX, |it| votes.add(it, weight));
+            }
         }
-        let ranked = votes.ranked(|_| 0);
+        let ranked = votes.ranked(|_, _| true);
         let most = ranked.first().map_or(0, |it| it.1);
         let strong_min = STRONG_SHARE * f64::from(most);
         let strong = ranked.iter().take_while(|it| f64::from(it.1) >= strong_min).count();
@@ -220,35 +227,63 @@ impl MemoryIndex {
     /// The rarest terms propose, all terms rank.
     fn terms_one(&self, query: TermQuery<'_>) -> TermProposal {
         let article_count = self.article_count.load(Ordering::Acquire);
-        let frequency = |it: &u64| self.terms.with(*it, |list| list.frequency());
-        let frequencies: Vec<u32> = query.terms.iter().map(frequency).collect();
+        let found = self.terms.find(query.terms);
+        let frequencies: Vec<u32> = found.frequencies(0..query.terms.len()).collect();
         let bits = evidence::term_bits(&frequencies);
         let weighed = frequencies.iter().copied().zip(query.terms.iter().copied()).zip(bits);
         let mut rarest: Vec<(u32, u64, u32)> =
             weighed.map(|((frequency, key), bits)| (frequency, key, sixteenths(bits))).collect();
         rarest.retain(|(frequency, _, _)| *frequency > 0);
         rarest.sort_unstable();
-        let columns = self.columns.read().unwrap_or_else(PoisonError::into_inner);
-        let mut votes = Votes::new(query.filter, &columns, TERM_POSTINGS_MAX as usize);
+        let columns = self.read_columns();
+        let mut votes = Votes::new(query.filter, &columns);
         let mut left = TERM_POSTINGS_MAX;
         let mut narrowed = false;
         for (frequency, key, weight) in rarest {
-            self.terms.with(key, |list| {
-                if frequency <= left || votes.found.is_empty() {
-                    left = left.saturating_sub(frequency);
-                    votes.follow(&list, weight, |_| true);
-                } else {
-                    if !narrowed {
-                        votes.keep_best(CONFIRMED_MAX);
-                        narrowed = true;
-                    }
-                    votes.confirm(&list, weight);
-                }
-            });
+            if frequency <= left || votes.len() == 0 {
+                left = left.saturating_sub(frequency);
+                let first = query.filter.numbers.start;
+                let followed_max = TERM_POSTINGS_MAX as usize;
+                self.terms.each(key, first, followed_max, |it| votes.add(it, weight));
+                continue;
+            }
+            if !narrowed {
+                votes.keep_best(CONFIRMED_MAX);
+                narrowed = true;
+            }
+            self.terms.confirm(key, &mut votes, weight);
         }
-        let mut candidates = votes.best(|_| 0);
-        candidates.truncate(TERM_CANDIDATES_MAX);
+        let ranked = votes.ranked(|_, _| true);
+        let candidates = ranked.into_iter().take(TERM_CANDIDATES_MAX).map(|it| it.0).collect();
         TermProposal { frequencies, candidates, article_count }
+    }
+}
+
+/// How many teasers, from the first on, are looked up together.
+fn together(queries: &[TeaserQuery<'_>]) -> usize {
+    let ends = queries.iter().scan(0, |end, it| {
+        *end += it.shingles.len();
+        Some(*end)
+    });
+    ends.take_while(|end| *end <= SHINGLES_TOGETHER).count().max(1)
+}
+
+/// Calls `add` with the numbers of keys that were found, of a popular one with the
+/// oldest that it accepts.
+fn follow_all(
+    postings: &Postings,
+    keys: &[u64],
+    found: &Found,
+    mut add: impl FnMut(u32) -> bool,
+    query: NearQuery<'_>,
+) {
+    for (at, (key, frequency)) in keys.iter().zip(found.frequencies(0..keys.len())).enumerate() {
+        if frequency > POPULAR_ABOVE {
+            postings.each(*key, query.filter.numbers.start, FOLLOWED_MAX, &mut add);
+        }
+        for number in found.numbers(at) {
+            add(*number);
+        }
     }
 }
 
@@ -256,10 +291,10 @@ impl MemoryIndex {
 /// other: of the text's probes, those that the article stores; or of the
 /// article's anchors, those that the text probes.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small count")]
-fn shared_anchors_min(query: NearQuery<'_>, column: &Column) -> u32 {
+fn shared_anchors_min(query: NearQuery<'_>, anchor_count: u32) -> u32 {
     let probes = query.keys.anchors.len() as f64;
     let share = probes / (query.shingle_count.max(1) as f64);
-    let expected = (probes / ANCHOR_STRIDE as f64).min(f64::from(column.anchor_count) * share);
+    let expected = (probes / ANCHOR_STRIDE as f64).min(f64::from(anchor_count) * share);
     SHARED_ANCHORS_MIN.max((EXPECTED_SHARE * expected) as u32)
 }
 
@@ -268,102 +303,23 @@ fn sixteenths(bits: f64) -> u32 {
     (bits * 16.0) as u32
 }
 
+/// Whether two sketches are within [`DISTANCE_BITS_MAX`]: a question asks this of
+/// thousands, and few machines are asked to count bits in one step.
+#[inline]
+fn is_within(a: SimHash, b: SimHash) -> bool {
+    let differing = a.bits() ^ b.bits();
+    (0..DISTANCE_BITS_MAX).fold(differing, |left, _| left & left.saturating_sub(1)) == 0
+}
+
 fn block_keys(simhash: SimHash) -> impl Iterator<Item = u64> {
     simhash.block_keys().into_iter().map(|it| hash::mix(u64::from(it) + 1))
-}
-
-fn for_each_posting(entry: &Entry, index: &MemoryIndex, act: impl Fn(&Postings, u64, u32)) {
-    let number = entry.number.0;
-    entry.keys.anchors.iter().for_each(|it| act(&index.anchors, *it, number));
-    entry.keys.sketch.minhash.band_keys().for_each(|it| act(&index.bands, it, number));
-    block_keys(entry.keys.sketch.simhash).for_each(|it| act(&index.blocks, it, number));
-    entry.keys.terms.iter().for_each(|it| act(&index.terms, *it, number));
-}
-
-/// Which posting lists are followed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Lists {
-    Plain,
-    Popular,
-}
-
-/// The candidates of one question and what speaks for each.
-struct Votes<'a> {
-    filter: &'a Filter,
-    columns: &'a [Column],
-    followed_max: usize,
-    found: HashMap<u32, u32>,
-}
-
-impl<'a> Votes<'a> {
-    /// Follows at most `followed_max` postings of one key.
-    fn new(filter: &'a Filter, columns: &'a [Column], followed_max: usize) -> Self {
-        Self { filter, columns, followed_max, found: HashMap::default() }
-    }
-
-    /// Counts `weight` for every article of a list that passes; of a popular
-    /// list, for the oldest ones.
-    fn follow(&mut self, list: &List<'_>, weight: u32, accept: impl Fn(&Column) -> bool) {
-        list.each(self.filter.numbers.start, self.followed_max, |number| {
-            let column = self.columns.get(number as usize).unwrap_or(&NO_COLUMN);
-            let passes = self.filter.passes(number, &column.facets)
-                && accept(column)
-                && (self.found.len() < WEIGHED_MAX || self.found.contains_key(&number));
-            if passes {
-                *self.found.entry(number).or_default() += weight;
-            }
-            passes
-        });
-    }
-
-    /// Forgets all but those with most votes.
-    fn keep_best(&mut self, count: usize) {
-        if self.found.len() <= count {
-            return;
-        }
-        let mut all: Vec<(Reverse<u32>, u32)> =
-            self.found.iter().map(|(number, votes)| (Reverse(*votes), *number)).collect();
-        all.sort_unstable();
-        all.truncate(count);
-        self.found = all.into_iter().map(|(votes, number)| (number, votes.0)).collect();
-    }
-
-    /// Counts `weight` for every article of a list that is a candidate already.
-    fn confirm(&mut self, list: &List<'_>, weight: u32) {
-        for (number, votes) in &mut self.found {
-            if list.contains(*number) {
-                *votes += weight;
-            }
-        }
-    }
-
-    /// The candidates with at least `votes_min` of their columns, most votes first, then the
-    /// oldest.
-    fn best(&self, votes_min: impl Fn(&Column) -> u32) -> Vec<ArticleNumber> {
-        self.ranked(votes_min).into_iter().map(|it| it.0).collect()
-    }
-
-    /// The same, each with its votes.
-    fn ranked(&self, votes_min: impl Fn(&Column) -> u32) -> Vec<(ArticleNumber, u32)> {
-        let mut found: Vec<(Reverse<u32>, u32)> = self
-            .found
-            .iter()
-            .filter(|(number, votes)| {
-                let column = self.columns.get(**number as usize).unwrap_or(&NO_COLUMN);
-                **votes >= votes_min(column)
-            })
-            .map(|(number, votes)| (Reverse(*votes), *number))
-            .collect();
-        found.sort_unstable();
-        found.truncate(CANDIDATES_MAX);
-        found.into_iter().map(|(votes, number)| (ArticleNumber(number), votes.0)).collect()
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::index::keys::{FieldTokens, Keys};
+    use crate::index::{CANDIDATES_MAX, Facets, Filter};
     use crate::shingle;
     use crate::sketch::Sketch;
 

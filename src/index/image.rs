@@ -1,0 +1,465 @@
+//! An image of the index in memory, from which it starts without being rebuilt. Knows
+//! the layout of its bytes and not where they are kept.
+//!
+//! It is *fuzzy*: it is taken part by part under short locks while the writer goes on.
+//! Postings are sets, and what is known of a number is replaced whole. So an image and
+//! all changes that were not complete when it began, replayed in order, equal a
+//! rebuild.
+//!
+//! A part is a row of sections:
+//!
+//! ```text
+//! u64  kind << 32 | place     HEAD, 4 of SLOTS, 4 of LISTS, COLUMNS, END
+//! u64  bytes of the payload
+//! u64  XXH3 of the payload
+//! u64  XXH3 of the three words before
+//!      payload, in multiples of 8 bytes
+//! ```
+//!
+//! Numbers are little-endian; a machine that is not refuses. HEAD stands first: magic,
+//! format version, part, parts, stamp, tables, columns. END stands last: sections
+//! before it.
+
+use std::io::{self, Read, Write};
+use std::sync::atomic::Ordering;
+use std::thread;
+
+use roaring::RoaringBitmap;
+use xxhash_rust::xxh3;
+
+use crate::hash;
+use crate::index::columns::COLUMN_WORDS;
+use crate::index::memory::MemoryIndex;
+use crate::index::numbers::{Gaps, Numbers};
+use crate::index::postings::{Postings, TABLES};
+use crate::index::table::Table;
+
+/// Parts of an image, which are written and read apart.
+pub const IMAGE_PARTS: usize = 4;
+
+const MAGIC: u64 = u64::from_le_bytes(*b"doublidx");
+const VERSION: u64 = 1;
+
+const HEAD: u32 = 1;
+const END: u32 = 2;
+const COLUMNS: u32 = 3;
+/// And the three behind it, one for each of [`kinds`].
+const SLOTS: u32 = 16;
+const LISTS: u32 = 32;
+
+/// Numbers whose columns make one section.
+const COLUMNS_TOGETHER: usize = 1 << 16;
+/// Words that are asked of memory before they have come.
+const WORDS_AHEAD: usize = 1 << 22;
+
+/// Why an image cannot be written or read. The index is then rebuilt.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageError {
+    /// The medium fails, or the image ends early.
+    #[error("the image of the index cannot be read or written: {0}")]
+    Io(#[from] io::Error),
+    /// It is not what was written.
+    #[error("the image of the index is damaged: {0}")]
+    Damaged(&'static str),
+    /// Another version of this program wrote it.
+    #[error("the image of the index has format {found}, and this program reads {VERSION}")]
+    Version {
+        /// Its format.
+        found: u64,
+    },
+}
+
+impl MemoryIndex {
+    /// Writes one of [`IMAGE_PARTS`] parts, from 0. `stamp` is the caller's, and the
+    /// same in all parts of an image. Parts may be written at once, while the index
+    /// changes; no lock is held while `out` is written to.
+    pub fn write_image(
+        &self,
+        part: usize,
+        stamp: u64,
+        out: &mut impl Write,
+    ) -> Result<(), ImageError> {
+        let mut out = Sections { out, count: 0 };
+        let columns = self.read_columns().len();
+        let words = [part as u64, IMAGE_PARTS as u64, stamp, TABLES as u64, columns as u64];
+        out.words(HEAD, 0, &[&[MAGIC, VERSION][..], &words].concat())?;
+        for (kind, postings) in (0..).zip(self.postings()) {
+            for place in (part..TABLES).step_by(IMAGE_PARTS) {
+                let (mut slots, mut lists) = (Vec::new(), Vec::new());
+                if let Some(table) = postings.read().get(place).filter(|it| it.homes > 0) {
+                    slots.push(table.homes as u64);
+                    slots.extend_from_slice(&table.slots);
+                    lists = encode_lists(table)?;
+                }
+                if !slots.is_empty() {
+                    out.words(SLOTS + kind, place, &slots)?;
+                    out.bytes(LISTS + kind, place, &mut lists)?;
+                }
+            }
+        }
+        for place in (part..columns.div_ceil(COLUMNS_TOGETHER)).step_by(IMAGE_PARTS) {
+            let start = place * COLUMNS_TOGETHER;
+            let words = self.read_columns().words(start..columns.min(start + COLUMNS_TOGETHER));
+            out.words(COLUMNS, place, &words)?;
+        }
+        let count = out.count;
+        out.words(END, 0, &[count])?;
+        out.out.flush()?;
+        Ok(())
+    }
+
+    /// The index of an image, and its stamp. Each part is read by a thread of its own.
+    pub fn read_image<R: Read + Send>(parts: Vec<R>) -> Result<(Self, u64), ImageError> {
+        if parts.len() != IMAGE_PARTS {
+            return Err(ImageError::Damaged("it has another number of parts"));
+        }
+        let index = Self::default();
+        let stamps: Vec<Result<u64, ImageError>> = thread::scope(|scope| {
+            let index = &index;
+            let read = |(part, input)| scope.spawn(move || index.read_part(part, input));
+            let threads: Vec<_> = parts.into_iter().enumerate().map(read).collect();
+            let lost = |_| Err(ImageError::Damaged("the thread that read it failed"));
+            threads.into_iter().map(|it| it.join().unwrap_or_else(lost)).collect()
+        });
+        let stamps = stamps.into_iter().collect::<Result<Vec<u64>, ImageError>>()?;
+        let stamp = stamps.first().copied().unwrap_or_default();
+        if stamps.iter().any(|it| *it != stamp) {
+            return Err(ImageError::Damaged("its parts are of two images"));
+        }
+        let columns = index.read_columns();
+        index.article_count.store(columns.present(), Ordering::Release);
+        let end = u32::try_from(columns.len()).unwrap_or(u32::MAX);
+        index.numbers_end.store(end, Ordering::Release);
+        drop(columns);
+        Ok((index, stamp))
+    }
+
+    fn read_part(&self, part: usize, mut input: impl Read) -> Result<u64, ImageError> {
+        let damaged = ImageError::Damaged;
+        let head = Section::read(&mut input)?;
+        let [MAGIC, version, of_part, parts, stamp, tables, columns] = head.words[..] else {
+            return Err(damaged("it does not begin as one"));
+        };
+        if version != VERSION {
+            return Err(ImageError::Version { found: version });
+        }
+        if [of_part, parts, tables] != [part as u64, IMAGE_PARTS as u64, TABLES as u64] {
+            return Err(damaged("it is another part"));
+        }
+        let columns = usize::try_from(columns).unwrap_or(usize::MAX);
+        let mut count = 1_u64;
+        loop {
+            let Section { kind, place, words } = Section::read(&mut input)?;
+            match kind {
+                END if words == [count] => break,
+                END => return Err(damaged("sections are missing")),
+                COLUMNS => {
+                    let start = place.saturating_mul(COLUMNS_TOGETHER);
+                    if start >= columns || words.len() > COLUMNS_TOGETHER * COLUMN_WORDS {
+                        return Err(damaged("columns beyond the last"));
+                    }
+                    self.write_columns().set_words(start, &words);
+                }
+                _ => {
+                    self.read_table(kind, place, words, &mut input)?;
+                    count += 1;
+                }
+            }
+            count += 1;
+        }
+        Ok(stamp)
+    }
+
+    fn read_table(
+        &self,
+        kind: u32,
+        place: usize,
+        mut slots: Vec<u64>,
+        input: &mut impl Read,
+    ) -> Result<(), ImageError> {
+        let damaged = ImageError::Damaged;
+        let lists = Section::read(input)?;
+        let at = kind.wrapping_sub(SLOTS);
+        let postings = self.postings().into_iter().nth(at as usize);
+        let Some(postings) = postings.filter(|_| lists.kind == LISTS + at && lists.place == place)
+        else {
+            return Err(damaged("a section stands in the wrong place"));
+        };
+        // The word in front is the number of homes; the tail has room for one more slot.
+        let homes = slots.first().copied().unwrap_or_default();
+        let homes = usize::try_from(homes).unwrap_or(usize::MAX);
+        if slots.is_empty() {
+            return Err(damaged("an empty table"));
+        }
+        slots.remove(0);
+        let (listed, lists) = decode_lists(&lists.words)?;
+        let table = Table { slots, homes, used: 0, listed, lists, salt: 0 };
+        let table = table.checked().ok_or_else(|| damaged("a table is out of order"))?;
+        if let Some(old) = postings.write().get_mut(place) {
+            *old = Table { salt: old.salt, ..table };
+        }
+        Ok(())
+    }
+
+    fn postings(&self) -> [&Postings; 4] {
+        [&self.anchors, &self.bands, &self.blocks, &self.terms]
+    }
+}
+
+/// Writes sections and counts them.
+struct Sections<'a, W> {
+    out: &'a mut W,
+    count: u64,
+}
+
+impl<W: Write> Sections<'_, W> {
+    fn words(&mut self, kind: u32, place: usize, words: &[u64]) -> Result<(), ImageError> {
+        self.section(kind, place, bytemuck::cast_slice(words))
+    }
+
+    fn bytes(&mut self, kind: u32, place: usize, bytes: &mut Vec<u8>) -> Result<(), ImageError> {
+        bytes.resize(bytes.len().next_multiple_of(size_of::<u64>()), 0);
+        self.section(kind, place, bytes)
+    }
+
+    fn section(&mut self, kind: u32, place: usize, payload: &[u8]) -> Result<(), ImageError> {
+        let name = (u64::from(kind) << 32) | place as u64;
+        let mut head = [name, payload.len() as u64, xxh3::xxh3_64(payload), 0];
+        head[3] = xxh3::xxh3_64(bytemuck::cast_slice(&head[..3]));
+        self.out.write_all(bytemuck::cast_slice(&head))?;
+        self.out.write_all(payload)?;
+        self.count += 1;
+        Ok(())
+    }
+}
+
+/// A section that was read, and is what was written.
+struct Section {
+    kind: u32,
+    place: usize,
+    words: Vec<u64>,
+}
+
+impl Section {
+    fn read(input: &mut impl Read) -> Result<Self, ImageError> {
+        let mut head = [0_u64; 4];
+        input.read_exact(bytemuck::cast_slice_mut(&mut head))?;
+        let [name, len, payload, check] = head;
+        if xxh3::xxh3_64(bytemuck::cast_slice(&head[..3])) != check {
+            return Err(ImageError::Damaged("the head of a section"));
+        }
+        let count = usize::try_from(len).unwrap_or(usize::MAX) / size_of::<u64>();
+        let mut words = Vec::new();
+        while words.len() < count {
+            let start = words.len();
+            let end = count.min(start + WORDS_AHEAD);
+            words.reserve_exact(end - start);
+            words.resize(end, 0_u64);
+            input
+                .read_exact(bytemuck::cast_slice_mut(words.get_mut(start..).unwrap_or_default()))?;
+        }
+        if xxh3::xxh3_64(bytemuck::cast_slice(&words)) != payload {
+            return Err(ImageError::Damaged("the payload of a section"));
+        }
+        let place = usize::try_from(hash::low_half(name)).unwrap_or(usize::MAX);
+        Ok(Self { kind: hash::high_half(name), place, words })
+    }
+}
+
+/// Of each list: its tag, the length of its bytes (its highest bit says that it is a
+/// bitmap), of gaps their number and the last one, and the bytes.
+fn encode_lists(table: &Table) -> Result<Vec<u8>, ImageError> {
+    let mut out = Vec::new();
+    out.extend_from_slice(&(table.lists.len() as u64).to_le_bytes());
+    for (tag, numbers) in table.listed.iter().zip(&table.lists) {
+        out.extend_from_slice(&tag.to_le_bytes());
+        match numbers {
+            Numbers::Gaps(Gaps { bytes, len, last }) => {
+                let size = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+                for word in [size, *len, *last] {
+                    out.extend_from_slice(&word.to_le_bytes());
+                }
+                out.extend_from_slice(bytes);
+            }
+            Numbers::Bitmap(bitmap) => {
+                let size = u32::try_from(bitmap.serialized_size()).unwrap_or(u32::MAX);
+                for word in [size | BITMAP, 0, 0] {
+                    out.extend_from_slice(&word.to_le_bytes());
+                }
+                bitmap.serialize_into(&mut out)?;
+            }
+        }
+    }
+    Ok(out)
+}
+
+/// Set in the size of a list that is a bitmap.
+const BITMAP: u32 = 1 << 31;
+
+fn decode_lists(words: &[u64]) -> Result<(Vec<u32>, Vec<Numbers>), ImageError> {
+    let damaged = || ImageError::Damaged("a list of numbers");
+    let mut rest: &[u8] = bytemuck::cast_slice(words);
+    let (count, behind) = rest.split_first_chunk().ok_or_else(damaged)?;
+    rest = behind;
+    let (mut tags, mut lists) = (Vec::new(), Vec::new());
+    for _ in 0..u64::from_le_bytes(*count) {
+        let (head, behind) = rest.split_first_chunk::<16>().ok_or_else(damaged)?;
+        let (head, _) = head.as_chunks();
+        let [tag, size, len, last] = [0, 1, 2, 3]
+            .map(|at: usize| u32::from_le_bytes(head.get(at).copied().unwrap_or_default()));
+        let size_bytes = (size & !BITMAP) as usize;
+        let (bytes, behind) = behind.split_at_checked(size_bytes).ok_or_else(damaged)?;
+        let numbers = if size & BITMAP == 0 {
+            Gaps::checked(bytes.to_vec(), len, last).map(Numbers::Gaps).ok_or_else(damaged)?
+        } else {
+            Numbers::Bitmap(RoaringBitmap::deserialize_from(bytes)?)
+        };
+        tags.push(tag);
+        lists.push(numbers);
+        rest = behind;
+    }
+    tags.shrink_to_fit();
+    lists.shrink_to_fit();
+    Ok((tags, lists))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::index::keys::Keys;
+    use crate::index::{Entry, Facets, Index};
+    use crate::sketch::Sketch;
+    use crate::store::ArticleNumber;
+
+    /// Shares anchors and terms with others, some with very many.
+    fn entry(number: u32) -> Entry {
+        let own = (0..20).map(|it| hash::mix(u64::from(number) * 64 + it + 1));
+        let shared = (1..12).map(|it| hash::mix(u64::from(number) % (7 * it) + 1000 * it));
+        let mut anchors: Vec<u64> = own.chain(shared).collect();
+        anchors.sort_unstable();
+        let tokens: Vec<u32> = (0..9).map(|it| number * it).collect();
+        let published_s = (!number.is_multiple_of(3)).then_some(i64::from(number));
+        Entry {
+            number: ArticleNumber(number),
+            keys: Keys { terms: anchors.clone(), sketch: Sketch::of(&tokens, &anchors), anchors },
+            facets: Facets { site: number, language: number % 5, published_s },
+        }
+    }
+
+    fn entries(numbers: std::ops::Range<u32>) -> Vec<Entry> {
+        numbers.map(entry).collect()
+    }
+
+    fn image(index: &MemoryIndex) -> Vec<Vec<u8>> {
+        let parts = (0..IMAGE_PARTS).map(|part| {
+            let mut out = Vec::new();
+            index.write_image(part, 77, &mut out).unwrap();
+            out
+        });
+        parts.collect()
+    }
+
+    fn read(parts: &[Vec<u8>]) -> Result<(MemoryIndex, u64), ImageError> {
+        MemoryIndex::read_image(parts.iter().map(Vec::as_slice).collect())
+    }
+
+    /// What two indexes have, whatever the sizes of their tables.
+    fn assert_same(a: &MemoryIndex, b: &MemoryIndex) {
+        assert_eq!((a.numbers_end(), a.counts().articles), (b.numbers_end(), b.counts().articles));
+        let columns = |it: &MemoryIndex| {
+            it.read_columns().words(0..usize::try_from(it.numbers_end()).unwrap())
+        };
+        assert_eq!(columns(a), columns(b));
+        for (a, b) in a.postings().into_iter().zip(b.postings()) {
+            for (a, b) in a.read().iter().zip(b.read().iter()) {
+                assert_eq!(a.all(), b.all());
+            }
+        }
+    }
+
+    #[test]
+    fn it_comes_back_as_it_was() {
+        for count in [0, 1, 3000] {
+            let index = MemoryIndex::default();
+            index.insert(&entries(0..count)).unwrap();
+            index.remove(&entries(count / 2..count / 2 + count / 9)).unwrap();
+            let (back, stamp) = read(&image(&index)).unwrap();
+            assert_eq!(stamp, 77);
+            assert_same(&back, &index);
+            // And it can be changed as the first one.
+            for it in [&back, &index] {
+                it.insert(&entries(count..count + 300)).unwrap();
+                it.remove(&entries(0..count / 3)).unwrap();
+            }
+            assert_same(&back, &index);
+        }
+    }
+
+    #[test]
+    fn what_is_there_counts_once_and_what_is_absent_does_not() {
+        let index = MemoryIndex::default();
+        index.insert(&entries(0..10)).unwrap();
+        let (index, _) = read(&image(&index)).unwrap();
+        index.insert(&entries(5..12)).unwrap();
+        assert_eq!(index.counts().articles, 12);
+        index.remove(&entries(10..20)).unwrap();
+        index.remove(&entries(10..12)).unwrap();
+        assert_eq!((index.counts().articles, index.numbers_end()), (10, 12));
+    }
+
+    #[test]
+    fn any_damage_is_an_error() {
+        let index = MemoryIndex::default();
+        index.insert(&entries(0..40)).unwrap();
+        let parts = image(&index);
+        let other = {
+            let mut out = Vec::new();
+            index.write_image(1, 78, &mut out).unwrap();
+            out
+        };
+        for part in 0..IMAGE_PARTS {
+            let with = |bytes: Vec<u8>| {
+                let mut parts = parts.clone();
+                parts[part] = bytes;
+                read(&parts)
+            };
+            let whole = &parts[part];
+            // A prime step meets all words of all kinds of sections.
+            for at in (0..whole.len()).step_by((whole.len() / 60) | 1).chain([0, 9, 17, 25, 33]) {
+                let mut bytes = whole.clone();
+                bytes[at] ^= 0x10;
+                assert!(with(bytes).is_err(), "{part}: {at}");
+                assert!(with(whole[..at].to_vec()).is_err(), "{part}: {at}");
+            }
+            assert!(with(parts[(part + 1) % IMAGE_PARTS].clone()).is_err());
+            assert!(part != 1 || with(other.clone()).is_err());
+        }
+        assert!(read(&parts[1..]).is_err());
+    }
+
+    #[test]
+    fn one_taken_while_all_changes_becomes_right_by_replay() {
+        let index = MemoryIndex::default();
+        index.insert(&entries(0..2000)).unwrap();
+        let changes = |index: &MemoryIndex| {
+            for step in 0..40 {
+                index.insert(&entries(2000 + step * 20..2020 + step * 20)).unwrap();
+                index.remove(&entries(step * 45..step * 45 + 30)).unwrap();
+                index.remove(&entries(2005 + step * 20..2010 + step * 20)).unwrap();
+            }
+        };
+        let parts = thread::scope(|scope| {
+            let writer = scope.spawn(|| changes(&index));
+            let parts = image(&index);
+            writer.join().unwrap();
+            parts
+        });
+        let (back, _) = read(&parts).unwrap();
+        changes(&back);
+        assert_same(&back, &index);
+        let rebuilt = MemoryIndex::default();
+        rebuilt.insert(&entries(0..2000)).unwrap();
+        changes(&rebuilt);
+        assert_same(&back, &rebuilt);
+    }
+}

@@ -3,7 +3,7 @@
 //! is never an answer.
 
 mod columns;
-pub mod image;
+mod image;
 pub mod keys;
 pub mod memory;
 mod numbers;
@@ -12,8 +12,10 @@ mod table;
 mod votes;
 
 use std::fmt;
+use std::io::{Read, Write};
 use std::ops::Range;
 
+pub use crate::index::image::{IMAGE_PARTS, ImageError};
 use crate::index::keys::Keys;
 use crate::store::ArticleNumber;
 use crate::term::Term;
@@ -165,15 +167,14 @@ pub trait Index: fmt::Debug + Send + Sync {
     /// Sizes.
     fn counts(&self) -> Counts;
 
-    /// Writes all of it.
-    fn write_image(&self, _out: &mut dyn std::io::Write) -> std::io::Result<()> {
-        Err(std::io::Error::other("todo"))
-    }
+    /// Writes one of [`IMAGE_PARTS`] parts of an image, from 0. `stamp` is the caller's,
+    /// and the same in all parts of one image. The index may change meanwhile: what was
+    /// changed since the first part was begun may be in it or not.
+    fn write_image(&self, part: usize, stamp: u64, out: &mut dyn Write) -> Result<(), ImageError>;
 
-    /// Reads it.
-    fn read_image(&self, _from: &mut dyn std::io::Read) -> std::io::Result<()> {
-        Err(std::io::Error::other("todo"))
-    }
+    /// Fills an empty index from the parts of an image, in their order; gives the stamp.
+    /// Where that fails, it is empty again.
+    fn read_image(&self, parts: Vec<Box<dyn Read + Send>>) -> Result<u64, ImageError>;
 }
 
 /// Why the index could not answer. The index in memory always can.

@@ -9,7 +9,7 @@
 //! failed meanwhile: so it never has postings of a number that was not stored.
 
 use std::fs::{self, File};
-use std::io::{self, BufReader, BufWriter, Read, Write as _};
+use std::io::{self, BufReader, BufWriter, Read, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -17,7 +17,7 @@ use std::thread::{self, JoinHandle};
 use crate::engine::core::Core;
 use crate::engine::error::EngineError;
 use crate::hash;
-use crate::index::Index;
+use crate::index::{IMAGE_PARTS, Index};
 use crate::store::{ArticleNumber, State};
 
 /// The file within the data folder.
@@ -32,8 +32,8 @@ const CHANGES_SHARE: u64 = 4;
 const BUFFER_BYTES: usize = 1 << 20;
 
 const MAGIC: &[u8; 8] = b"dblnidx\0";
-const VERSION: u32 = 1;
-const HEAD_BYTES: usize = 44;
+const VERSION: u64 = 1;
+const HEAD_BYTES: usize = (6 + IMAGE_PARTS) * 8;
 
 /// Writes checkpoints for the writer.
 #[derive(Debug)]
@@ -131,67 +131,106 @@ impl Checkpoints {
 /// Fills an empty index from the file of a folder. Gives the state of the records that
 /// it is of, or why it is of none: the index is empty then.
 pub(super) fn load(folder: &Path, core: &Core) -> Result<Result<State, String>, EngineError> {
-    let file = match File::open(folder.join(FILE_NAME)) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Ok(Err("there is none yet".to_owned()));
-        }
-        Err(error) => return Ok(Err(error.to_string())),
-    };
-    let mut file = BufReader::with_capacity(BUFFER_BYTES, file);
+    let path = folder.join(FILE_NAME);
+    if !path.exists() {
+        return Ok(Err("there is none yet".to_owned()));
+    }
     let now = core.store.state()?;
-    let read = read_head(&mut file).and_then(|state| {
+    let read = Head::read(&path).and_then(|head| {
+        let state = head.state;
         let is_of_these = state.identity == now.identity
             && state.next <= now.next
             && (now.forgotten..=now.removals).contains(&state.removals);
         if !is_of_these {
             return Err("it does not belong to these records as they are now".to_owned());
         }
-        core.index.read_image(&mut file).map_err(|it| it.to_string())?;
+        let parts = head.parts(&path).map_err(|it| it.to_string())?;
+        let stamp = core.index.read_image(parts).map_err(|it| it.to_string())?;
+        debug_assert_eq!(stamp, state.removals);
         Ok(state)
     });
     Ok(read)
 }
 
 fn write(path: &Path, state: State, index: &dyn Index) -> io::Result<()> {
-    let file = File::create(path)?;
-    let mut out = BufWriter::with_capacity(BUFFER_BYTES, &file);
-    out.write_all(&head(state))?;
-    index.write_image(&mut out)?;
-    out.flush()?;
+    let mut file = File::create(path)?;
+    file.seek(SeekFrom::Start(HEAD_BYTES as u64))?;
+    let mut head = Head { state, lengths: [0; IMAGE_PARTS] };
+    for (part, length) in head.lengths.iter_mut().enumerate() {
+        let start = file.stream_position()?;
+        let mut out = BufWriter::with_capacity(BUFFER_BYTES, &mut file);
+        index.write_image(part, state.removals, &mut out).map_err(io::Error::other)?;
+        out.flush()?;
+        drop(out);
+        *length = file.stream_position()? - start;
+    }
+    file.seek(SeekFrom::Start(0))?;
+    file.write_all(&head.to_bytes())?;
     file.sync_all()
 }
 
-/// The first bytes: magic, version, identity, next number, removals, and their XXH3.
-fn head(state: State) -> Vec<u8> {
-    let State { identity, next, removals, .. } = state;
-    let mut head = Vec::with_capacity(HEAD_BYTES);
-    head.extend_from_slice(MAGIC);
-    head.extend_from_slice(&VERSION.to_le_bytes());
-    head.extend_from_slice(&identity.to_le_bytes());
-    head.extend_from_slice(&u64::from(next.0).to_le_bytes());
-    head.extend_from_slice(&removals.to_le_bytes());
-    head.extend_from_slice(&hash::persistent_64(&head).to_le_bytes());
-    head
+/// The first bytes of a file: magic, version, identity, next number, removals, the
+/// length of each part, and the XXH3 of all that; little-endian. The parts follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Head {
+    state: State,
+    lengths: [u64; IMAGE_PARTS],
 }
 
-fn read_head(file: &mut impl Read) -> Result<State, String> {
-    let mut head = [0; HEAD_BYTES];
-    file.read_exact(&mut head).map_err(|it| it.to_string())?;
-    let (said, sum) = head.split_at(HEAD_BYTES - 8);
-    if sum != hash::persistent_64(said).to_le_bytes() || !said.starts_with(MAGIC) {
-        return Err("its head is damaged".to_owned());
+impl Head {
+    fn to_bytes(self) -> Vec<u8> {
+        let State { identity, next, removals, .. } = self.state;
+        let mut out = Vec::with_capacity(HEAD_BYTES);
+        out.extend_from_slice(MAGIC);
+        let numbers = [VERSION, identity, u64::from(next.0), removals];
+        for number in numbers.into_iter().chain(self.lengths) {
+            out.extend_from_slice(&number.to_le_bytes());
+        }
+        out.extend_from_slice(&hash::persistent_64(&out).to_le_bytes());
+        out
     }
-    let number = |at: usize| {
-        let bytes = said.get(at..).and_then(|it| it.first_chunk());
-        bytes.map_or(0, |it| u64::from_le_bytes(*it))
-    };
-    let version = said.get(8..).and_then(|it| it.first_chunk()).map(|it| u32::from_le_bytes(*it));
-    if version != Some(VERSION) {
-        return Err("it is of another version".to_owned());
+
+    fn of_bytes(bytes: &[u8; HEAD_BYTES]) -> Result<Self, String> {
+        let (said, sum) = bytes.split_at(HEAD_BYTES - 8);
+        if sum != hash::persistent_64(said).to_le_bytes() || !said.starts_with(MAGIC) {
+            return Err("its head is damaged".to_owned());
+        }
+        let (words, _) = said.as_chunks();
+        let mut words = words.iter().skip(1).map(|it| u64::from_le_bytes(*it));
+        let mut word = || words.next().unwrap_or_default();
+        if word() != VERSION {
+            return Err("it is of another version".to_owned());
+        }
+        let identity = word();
+        let next = ArticleNumber(u32::try_from(word()).unwrap_or(u32::MAX));
+        let state = State { identity, next, removals: word(), forgotten: 0 };
+        Ok(Self { state, lengths: std::array::from_fn(|_| word()) })
     }
-    let next = ArticleNumber(u32::try_from(number(20)).unwrap_or(u32::MAX));
-    Ok(State { identity: number(12), next, removals: number(28), forgotten: 0 })
+
+    fn read(path: &Path) -> Result<Self, String> {
+        let read = || {
+            let mut bytes = [0; HEAD_BYTES];
+            let mut file = File::open(path)?;
+            file.read_exact(&mut bytes)?;
+            Ok((bytes, file.metadata()?.len()))
+        };
+        let (bytes, length) = read().map_err(|it: io::Error| it.to_string())?;
+        let head = Self::of_bytes(&bytes)?;
+        let parts = head.lengths.iter().try_fold(HEAD_BYTES as u64, |sum, it| sum.checked_add(*it));
+        if parts == Some(length) { Ok(head) } else { Err("it has another length".to_owned()) }
+    }
+
+    fn parts(&self, path: &Path) -> io::Result<Vec<Box<dyn Read + Send>>> {
+        let mut start = HEAD_BYTES as u64;
+        let part = |length: &u64| {
+            let mut file = File::open(path)?;
+            file.seek(SeekFrom::Start(start))?;
+            start += length;
+            let part = BufReader::with_capacity(BUFFER_BYTES, file).take(*length);
+            Ok(Box::new(part) as Box<dyn Read + Send>)
+        };
+        self.lengths.iter().map(part).collect()
+    }
 }
 
 fn sync_folder_of(path: &Path) -> io::Result<()> {
@@ -205,14 +244,13 @@ mod tests {
     #[test]
     fn a_head_comes_back_and_damage_is_seen() {
         let state = State { identity: 7, next: ArticleNumber(8), removals: 9, forgotten: 0 };
-        let bytes = head(state);
-        assert_eq!(bytes.len(), HEAD_BYTES);
-        assert_eq!(read_head(&mut &bytes[..]).unwrap(), state);
+        let head = Head { state, lengths: [1, 2, 3, 4] };
+        let bytes: [u8; HEAD_BYTES] = head.to_bytes().try_into().unwrap();
+        assert_eq!(Head::of_bytes(&bytes), Ok(head));
         for at in 0..HEAD_BYTES {
-            let mut damaged = bytes.clone();
+            let mut damaged = bytes;
             damaged[at] ^= 4;
-            assert!(read_head(&mut &damaged[..]).is_err(), "{at}");
-            assert!(read_head(&mut &bytes[..at]).is_err(), "{at}");
+            assert!(Head::of_bytes(&damaged).is_err(), "{at}");
         }
     }
 }

@@ -28,11 +28,11 @@ use roaring::RoaringBitmap;
 use xxhash_rust::xxh3;
 
 use crate::hash;
-use crate::index::columns::COLUMN_WORDS;
+use crate::index::columns::{COLUMN_WORDS, Columns};
 use crate::index::memory::MemoryIndex;
 use crate::index::numbers::{Gaps, Numbers};
 use crate::index::postings::{Postings, TABLES};
-use crate::index::table::Table;
+use crate::index::table::{EMPTY, Table};
 
 /// Parts of an image, which are written and read apart.
 pub const IMAGE_PARTS: usize = 4;
@@ -70,14 +70,12 @@ pub enum ImageError {
 }
 
 impl MemoryIndex {
-    /// Writes one of [`IMAGE_PARTS`] parts, from 0. `stamp` is the caller's, and the
-    /// same in all parts of an image. Parts may be written at once, while the index
-    /// changes; no lock is held while `out` is written to.
-    pub fn write_image(
+    /// Writes one of [`IMAGE_PARTS`] parts. No lock is held while `out` is written to.
+    pub(super) fn write_part(
         &self,
         part: usize,
         stamp: u64,
-        out: &mut impl Write,
+        out: &mut dyn Write,
     ) -> Result<(), ImageError> {
         let mut out = Sections { out, count: 0 };
         let columns = self.read_columns().len();
@@ -87,12 +85,11 @@ impl MemoryIndex {
             for place in (part..TABLES).step_by(IMAGE_PARTS) {
                 let (mut slots, mut lists) = (Vec::new(), Vec::new());
                 if let Some(table) = postings.read().get(place).filter(|it| it.homes > 0) {
-                    slots.push(table.homes as u64);
-                    slots.extend_from_slice(&table.slots);
+                    slots = encode_slots(table);
                     lists = encode_lists(table)?;
                 }
                 if !slots.is_empty() {
-                    out.words(SLOTS + kind, place, &slots)?;
+                    out.bytes(SLOTS + kind, place, &mut slots)?;
                     out.bytes(LISTS + kind, place, &mut lists)?;
                 }
             }
@@ -108,15 +105,28 @@ impl MemoryIndex {
         Ok(())
     }
 
-    /// The index of an image, and its stamp. Each part is read by a thread of its own.
-    pub fn read_image<R: Read + Send>(parts: Vec<R>) -> Result<(Self, u64), ImageError> {
+    /// Fills this index, which is empty, from all parts of an image; gives its stamp.
+    /// Each part is read by a thread of its own. Where one fails, the index is empty
+    /// again.
+    pub(super) fn read_parts(&self, parts: Vec<Box<dyn Read + Send>>) -> Result<u64, ImageError> {
+        let read = self.try_parts(parts);
+        if read.is_err() {
+            self.postings().into_iter().for_each(Postings::clear);
+            *self.write_columns() = Columns::default();
+        }
+        let columns = self.read_columns();
+        self.article_count.store(columns.present(), Ordering::Release);
+        let end = u32::try_from(columns.len()).unwrap_or(u32::MAX);
+        self.numbers_end.store(end, Ordering::Release);
+        read
+    }
+
+    fn try_parts(&self, parts: Vec<Box<dyn Read + Send>>) -> Result<u64, ImageError> {
         if parts.len() != IMAGE_PARTS {
             return Err(ImageError::Damaged("it has another number of parts"));
         }
-        let index = Self::default();
         let stamps: Vec<Result<u64, ImageError>> = thread::scope(|scope| {
-            let index = &index;
-            let read = |(part, input)| scope.spawn(move || index.read_part(part, input));
+            let read = |(part, input)| scope.spawn(move || self.read_part(part, input));
             let threads: Vec<_> = parts.into_iter().enumerate().map(read).collect();
             let lost = |_| Err(ImageError::Damaged("the thread that read it failed"));
             threads.into_iter().map(|it| it.join().unwrap_or_else(lost)).collect()
@@ -126,12 +136,7 @@ impl MemoryIndex {
         if stamps.iter().any(|it| *it != stamp) {
             return Err(ImageError::Damaged("its parts are of two images"));
         }
-        let columns = index.read_columns();
-        index.article_count.store(columns.present(), Ordering::Release);
-        let end = u32::try_from(columns.len()).unwrap_or(u32::MAX);
-        index.numbers_end.store(end, Ordering::Release);
-        drop(columns);
-        Ok((index, stamp))
+        Ok(stamp)
     }
 
     fn read_part(&self, part: usize, mut input: impl Read) -> Result<u64, ImageError> {
@@ -174,7 +179,7 @@ impl MemoryIndex {
         &self,
         kind: u32,
         place: usize,
-        mut slots: Vec<u64>,
+        slots: Vec<u64>,
         input: &mut impl Read,
     ) -> Result<(), ImageError> {
         let damaged = ImageError::Damaged;
@@ -185,13 +190,7 @@ impl MemoryIndex {
         else {
             return Err(damaged("a section stands in the wrong place"));
         };
-        // The word in front is the number of homes; the tail has room for one more slot.
-        let homes = slots.first().copied().unwrap_or_default();
-        let homes = usize::try_from(homes).unwrap_or(usize::MAX);
-        if slots.is_empty() {
-            return Err(damaged("an empty table"));
-        }
-        slots.remove(0);
+        let (homes, slots) = decode_slots(&slots).ok_or_else(|| damaged("the slots of a table"))?;
         let (listed, lists) = decode_lists(&lists.words)?;
         let table = Table { slots, homes, used: 0, listed, lists, salt: 0 };
         let table = table.checked().ok_or_else(|| damaged("a table is out of order"))?;
@@ -207,12 +206,12 @@ impl MemoryIndex {
 }
 
 /// Writes sections and counts them.
-struct Sections<'a, W> {
-    out: &'a mut W,
+struct Sections<'a> {
+    out: &'a mut dyn Write,
     count: u64,
 }
 
-impl<W: Write> Sections<'_, W> {
+impl Sections<'_> {
     fn words(&mut self, kind: u32, place: usize, words: &[u64]) -> Result<(), ImageError> {
         self.section(kind, place, bytemuck::cast_slice(words))
     }
@@ -263,6 +262,75 @@ impl Section {
         }
         let place = usize::try_from(hash::low_half(name)).unwrap_or(usize::MAX);
         Ok(Self { kind: hash::high_half(name), place, words })
+    }
+}
+
+/// The number of homes, of slots and of those in use, and each of the latter: how far
+/// its tag is above the one before, then its number, or for the same tag how far it is
+/// above the one before. All in seven bits a byte (LEB128): a posting takes 5 bytes.
+fn encode_slots(table: &Table) -> Vec<u8> {
+    let mut out = Vec::with_capacity(64 + 6 * table.used);
+    for count in [table.homes, table.slots.len(), table.used] {
+        out.extend_from_slice(&(count as u64).to_le_bytes());
+    }
+    let (mut tag, mut number) = (0, 0);
+    for slot in table.slots.iter().filter(|it| **it != EMPTY) {
+        let (next, own) = (hash::high_half(*slot), hash::low_half(*slot));
+        push_leb(next - tag, &mut out);
+        push_leb(if next == tag { own - number } else { own }, &mut out);
+        (tag, number) = (next, own);
+    }
+    out
+}
+
+/// The number of homes, and the slots: each stands at its home, or behind the one
+/// before.
+fn decode_slots(words: &[u64]) -> Option<(usize, Vec<u64>)> {
+    let [homes, len, used, packed @ ..] = words else { return None };
+    let count = |it: &u64| usize::try_from(*it).ok();
+    let (homes, len, used) = (count(homes)?, count(len)?, count(used)?);
+    let mut bytes: &[u8] = bytemuck::cast_slice(packed);
+    // Two bytes a slot in use, at least, and a table is never nearly empty by itself;
+    // one that lost most of its postings has a length that was once in use.
+    if used > len || homes > len || used > bytes.len() / 2 + 1 || len > SLOTS_MAX {
+        return None;
+    }
+    let mut slots = vec![EMPTY; len];
+    let (mut tag, mut number, mut next) = (0_u32, 0_u32, 0);
+    for _ in 0..used {
+        let (gap, value) = (pop_leb(&mut bytes)?, pop_leb(&mut bytes)?);
+        number = if gap == 0 { number.checked_add(value)? } else { value };
+        tag = tag.checked_add(gap)?;
+        let home = usize::try_from((u64::from(tag) * homes as u64) >> 32).unwrap_or(usize::MAX);
+        let at = home.max(next);
+        *slots.get_mut(at)? = (u64::from(tag) << 32) | u64::from(number);
+        next = at + 1;
+    }
+    Some((homes, slots))
+}
+
+/// Slots of one table, at most: no table has as many.
+const SLOTS_MAX: usize = 1 << 30;
+
+fn push_leb(mut value: u32, out: &mut Vec<u8>) {
+    while value >= 1 << 7 {
+        out.push(u8::try_from(value & 0x7f).unwrap_or_default() | 1 << 7);
+        value >>= 7;
+    }
+    out.push(u8::try_from(value).unwrap_or_default());
+}
+
+#[inline]
+fn pop_leb(bytes: &mut &[u8]) -> Option<u32> {
+    let (mut value, mut shift) = (0_u32, 0);
+    loop {
+        let (byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        value |= u32::from(byte & 0x7f).checked_shl(shift)?;
+        if byte & 1 << 7 == 0 {
+            return Some(value);
+        }
+        shift += 7;
     }
 }
 
@@ -353,14 +421,20 @@ mod tests {
     fn image(index: &MemoryIndex) -> Vec<Vec<u8>> {
         let parts = (0..IMAGE_PARTS).map(|part| {
             let mut out = Vec::new();
-            index.write_image(part, 77, &mut out).unwrap();
+            index.write_part(part, 77, &mut out).unwrap();
             out
         });
         parts.collect()
     }
 
     fn read(parts: &[Vec<u8>]) -> Result<(MemoryIndex, u64), ImageError> {
-        MemoryIndex::read_image(parts.iter().map(Vec::as_slice).collect())
+        let index = MemoryIndex::default();
+        let boxed = |it: &Vec<u8>| Box::new(io::Cursor::new(it.clone())) as Box<_>;
+        let stamp = index.read_parts(parts.iter().map(boxed).collect());
+        if stamp.is_err() {
+            assert_same(&index, &MemoryIndex::default());
+        }
+        Ok((index, stamp?))
     }
 
     /// What two indexes have, whatever the sizes of their tables.
@@ -414,7 +488,7 @@ mod tests {
         let parts = image(&index);
         let other = {
             let mut out = Vec::new();
-            index.write_image(1, 78, &mut out).unwrap();
+            index.write_part(1, 78, &mut out).unwrap();
             out
         };
         for part in 0..IMAGE_PARTS {

@@ -2,6 +2,7 @@
 //! and a column of facets. Every lock is held for microseconds, so that readers and
 //! the writer seldom wait for each other.
 
+use std::io::{Read, Write};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -11,8 +12,8 @@ use crate::index::keys::ANCHOR_STRIDE;
 use crate::index::postings::{Found, POPULAR_ABOVE, Postings};
 use crate::index::votes::Votes;
 use crate::index::{
-    Counts, Entry, Index, IndexError, NearQuery, STRONG_SHARE, TERM_CANDIDATES_MAX, TeaserProposal,
-    TeaserQuery, TermProposal, TermQuery,
+    Counts, Entry, ImageError, Index, IndexError, NearQuery, STRONG_SHARE, TERM_CANDIDATES_MAX,
+    TeaserProposal, TeaserQuery, TermProposal, TermQuery,
 };
 use crate::matching::evidence::{self, Rarity};
 use crate::matching::overlap::OVERLAP_MIN;
@@ -115,6 +116,14 @@ impl Index for MemoryIndex {
 
     fn numbers_end(&self) -> u32 {
         self.numbers_end.load(Ordering::Acquire)
+    }
+
+    fn write_image(&self, part: usize, stamp: u64, out: &mut dyn Write) -> Result<(), ImageError> {
+        self.write_part(part, stamp, out)
+    }
+
+    fn read_image(&self, parts: Vec<Box<dyn Read + Send>>) -> Result<u64, ImageError> {
+        self.read_parts(parts)
     }
 
     fn counts(&self) -> Counts {

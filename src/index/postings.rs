@@ -50,10 +50,18 @@ struct FoundKey {
     start: u32,
 }
 
+fn empty() -> Vec<Table> {
+    (0..).take(TABLES).map(Table::new).collect()
+}
+
 impl Postings {
     pub(super) fn new() -> Self {
-        let tables = (0..).take(TABLES).map(Table::new).collect();
-        Self { tables: RwLock::new(tables) }
+        Self { tables: RwLock::new(empty()) }
+    }
+
+    /// Forgets all.
+    pub(super) fn clear(&self) {
+        *self.write() = empty();
     }
 
     /// Adds the postings of an article; once where they are there already.

@@ -291,7 +291,7 @@ fn compare<'a>(
     (number, features): (ArticleNumber, &'a Features),
 ) -> Option<Related<'a>> {
     let shared_min = Overlap::shared_min(subject.shingle_count(), features.shingle_count);
-    if bound.shared_max(&features.fields.text) < shared_min {
+    if !bound.may_share(&features.fields.text, shared_min) {
         return None;
     }
     let theirs = shingle::shingles(&features.fields.text);

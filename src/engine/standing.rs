@@ -42,8 +42,8 @@ impl Core {
             shingles.iter().map(|shingles| TeaserQuery { shingles, filter }).collect();
         let mut proposals =
             if queries.is_empty() { Vec::new() } else { self.index.teasers(&queries)? };
-        for TeaserProposal { candidates, .. } in &mut proposals {
-            let can_stand = candidates.len() >= ARTICLES_MIN;
+        for TeaserProposal { candidates, frequencies, .. } in &mut proposals {
+            let can_stand = candidates.len() >= ARTICLES_MIN && are_frequent(frequencies);
             candidates.truncate(if can_stand { READ_MAX } else { 0 });
         }
         let features = self.features(proposals.iter().flat_map(|it| it.candidates.clone()))?;
@@ -70,12 +70,18 @@ impl Core {
         let queries: Vec<TeaserQuery<'_>> =
             asked.iter().map(|(_, shingles)| TeaserQuery { shingles, filter }).collect();
         let proposals = self.index.teasers(&queries)?;
-        let is_frequent = |it: &TeaserProposal| {
-            it.frequencies.iter().map(|it| *it as usize).sum::<usize>() >= ARTICLES_MIN
-        };
         let asked = asked.into_iter().zip(&proposals);
-        Ok(asked.filter(|(_, it)| is_frequent(it)).map(|((at, _), _)| at).collect())
+        let frequent = asked.filter(|(_, it)| are_frequent(&it.frequencies));
+        Ok(frequent.map(|((at, _), _)| at).collect())
     }
+}
+
+/// Whether enough articles may have all of a text whose shingles have these
+/// frequencies: each of them has an anchor in every window of the stride.
+fn are_frequent(frequencies: &[u32]) -> bool {
+    let window = ANCHOR_STRIDE.min(frequencies.len()).max(1);
+    let sum = |it: &[u32]| it.iter().map(|it| *it as usize).sum::<usize>();
+    !frequencies.is_empty() && frequencies.windows(window).all(|it| sum(it) >= ARTICLES_MIN)
 }
 
 /// As many words in the middle of a text as have an anchor in every article that has
@@ -157,6 +163,13 @@ mod tests {
             .map(|it| features(&format!("{} {} {end}", words(it, 10), words("same", 150))))
             .collect();
         assert!(!are_unrelated(copies.iter(), 58));
+    }
+
+    #[test]
+    fn a_text_is_frequent_where_all_of_its_windows_are() {
+        assert!(are_frequent(&[0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0]));
+        assert!(!are_frequent(&[0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 2]));
+        assert!(are_frequent(&[1, 2]) && !are_frequent(&[1, 1]) && !are_frequent(&[]));
     }
 
     #[test]

@@ -11,10 +11,10 @@ use crate::engine::error::{EngineError, Invalid, Problem};
 use crate::engine::parallel;
 use crate::engine::record::Features;
 use crate::hash::HashMap;
-use crate::index::keys::Keys;
+use crate::index::keys::{FieldTokens, Keys};
 use crate::index::{Filter, NearQuery, TermQuery};
 use crate::matching::evidence;
-use crate::matching::overlap::{Overlap, Relation, ShingleSet};
+use crate::matching::overlap::{Overlap, Relation, SharedBound, ShingleSet};
 use crate::shingle;
 use crate::sketch::Sketch;
 use crate::store::ArticleNumber;
@@ -158,11 +158,24 @@ impl Core {
         &self,
         questions: &[Question<'_>],
     ) -> Result<Vec<Vec<Duplicate>>, EngineError> {
-        parallel::parts(questions, |it| self.find_at_once(it))
+        parallel::parts(questions, |it| self.find_at_once(it, as_duplicate))
     }
 
-    /// The answers to some questions, with one look-up and one read.
-    fn find_at_once(&self, questions: &[Question<'_>]) -> Result<Vec<Vec<Duplicate>>, EngineError> {
+    /// The answers to one question, each with the tokens of the article.
+    pub(super) fn find_relatives(
+        &self,
+        question: Question<'_>,
+    ) -> Result<Vec<(Duplicate, FieldTokens)>, EngineError> {
+        let keep = |it: &Related<'_>| (it.duplicate(), it.features.fields.clone());
+        Ok(self.find_at_once(&[question], keep)?.into_iter().next().unwrap_or_default())
+    }
+
+    /// What is kept of the answers to some questions, with one look-up and one read.
+    fn find_at_once<T>(
+        &self,
+        questions: &[Question<'_>],
+        keep: impl Fn(&Related<'_>) -> T,
+    ) -> Result<Vec<Vec<T>>, EngineError> {
         let queries: Vec<NearQuery<'_>> = questions
             .iter()
             .map(|it| NearQuery {
@@ -180,8 +193,7 @@ impl Core {
         for (found, question) in found.iter_mut().zip(questions) {
             found.truncate(question.max_results);
         }
-        let named = found.into_iter().map(|it| it.iter().map(Related::duplicate).collect());
-        Ok(named.collect())
+        Ok(found.into_iter().map(|it| it.iter().map(&keep).collect()).collect())
     }
 
     fn subject(&self, target: &Target) -> Result<(Subject, Option<ArticleNumber>), EngineError> {
@@ -230,6 +242,11 @@ struct Related<'a> {
     simhash_distance_bits: u32,
 }
 
+/// What most questions keep of an answer.
+fn as_duplicate(related: &Related<'_>) -> Duplicate {
+    related.duplicate()
+}
+
 impl Related<'_> {
     fn duplicate(&self) -> Duplicate {
         Duplicate {
@@ -247,11 +264,14 @@ fn verify<'a>(
     candidates: &[ArticleNumber],
     features: &'a HashMap<ArticleNumber, Features>,
 ) -> Vec<Related<'a>> {
-    let mut found: Vec<Related<'_>> = candidates
-        .iter()
-        .filter(|it| Some(**it) != question.without)
-        .filter_map(|it| compare(question.subject, *it, features.get(it)?))
-        .collect();
+    let candidates = candidates.iter().filter(|it| Some(**it) != question.without);
+    let mut present = candidates.filter_map(|it| Some((*it, features.get(it)?))).peekable();
+    if present.peek().is_none() {
+        return Vec::new();
+    }
+    let bound = SharedBound::of(&question.subject.tokens);
+    let mut found: Vec<Related<'_>> =
+        present.filter_map(|it| compare(question.subject, &bound, it)).collect();
     sort(&mut found);
     found.truncate(question.max_results.max(CHECKED_MIN));
     found
@@ -263,11 +283,17 @@ fn sort(found: &mut [Related<'_>]) {
     });
 }
 
+/// What a text is to a candidate. Most candidates share a phrase only, and are told by
+/// the bound.
 fn compare<'a>(
     subject: &Subject,
-    number: ArticleNumber,
-    features: &'a Features,
+    bound: &SharedBound,
+    (number, features): (ArticleNumber, &'a Features),
 ) -> Option<Related<'a>> {
+    let shared_min = Overlap::shared_min(subject.shingle_count(), features.shingle_count);
+    if !bound.may_share(&features.fields.text, shared_min) {
+        return None;
+    }
     let theirs = shingle::shingles(&features.fields.text);
     let overlap = subject.shingles.overlap(&theirs, features.shingle_count);
     let simhash_distance_bits = subject.sketch().simhash.distance_bits(features.simhash);

@@ -7,9 +7,10 @@ use crate::engine::error::EngineError;
 use crate::engine::record::Features;
 use crate::engine::teaser::TEASER_TOKENS_MAX;
 use crate::hash::HashSet;
-use crate::index::{Filter, TeaserQuery};
-use crate::matching::align::Pattern;
-use crate::shingle;
+use crate::index::keys::ANCHOR_STRIDE;
+use crate::index::{Filter, TeaserProposal, TeaserQuery};
+use crate::matching::runs;
+use crate::shingle::{self, SHINGLE_TOKENS};
 use crate::text::tokens::TokenHash;
 
 /// Articles in which a text stands for it to be standing text, at least.
@@ -33,29 +34,62 @@ impl Core {
         filter: &Filter,
         own: &HashSet<&ArticleId>,
     ) -> Result<Vec<bool>, EngineError> {
-        if texts.is_empty() {
-            return Ok(Vec::new());
-        }
-        let shingles: Vec<Vec<u64>> = texts.iter().map(|it| shingle::shingles(it)).collect();
+        let mut flags = vec![false; texts.len()];
+        let open = self.frequent(texts, filter)?;
+        let shingles: Vec<Vec<u64>> =
+            open.iter().filter_map(|at| Some(shingle::shingles(texts.get(*at)?))).collect();
         let queries: Vec<TeaserQuery<'_>> =
             shingles.iter().map(|shingles| TeaserQuery { shingles, filter }).collect();
-        let mut proposals = self.index.teasers(&queries)?;
-        for (proposal, text) in proposals.iter_mut().zip(texts) {
-            let candidates = &mut proposal.candidates;
-            let can_stand = candidates.len() >= ARTICLES_MIN && text.len() <= TEASER_TOKENS_MAX;
+        let mut proposals =
+            if queries.is_empty() { Vec::new() } else { self.index.teasers(&queries)? };
+        for TeaserProposal { candidates, frequencies, .. } in &mut proposals {
+            let can_stand = candidates.len() >= ARTICLES_MIN && are_frequent(frequencies);
             candidates.truncate(if can_stand { READ_MAX } else { 0 });
         }
         let features = self.features(proposals.iter().flat_map(|it| it.candidates.clone()))?;
-        let texts = texts.iter().zip(&shingles).zip(&proposals);
-        let flags = texts.map(|((text, shingles), proposal)| {
+        for ((at, shingles), proposal) in open.into_iter().zip(&shingles).zip(&proposals) {
+            let (Some(text), Some(flag)) = (texts.get(at), flags.get_mut(at)) else { continue };
             let holders = proposal.candidates.iter().filter_map(|it| features.get(it));
-            let pattern = Pattern::new(text);
-            let holds = |it: &Features| pattern.best_place(&it.fields.text).distance == 0;
+            let holds = |it: &Features| runs::place_of(text, &it.fields.text).is_some();
             let holders = holders.filter(|it| !own.contains(&it.id) && holds(it));
-            are_unrelated(holders, shingles.len())
-        });
-        Ok(flags.collect())
+            *flag = are_unrelated(holders, shingles.len());
+        }
+        Ok(flags)
     }
+
+    /// Which of the texts may stand in enough articles, told by a few shingles in a
+    /// row: every article that has all of the text has an anchor among them.
+    fn frequent(&self, texts: &[&[TokenHash]], filter: &Filter) -> Result<Vec<usize>, EngineError> {
+        let can_be = |it: &&[TokenHash]| !it.is_empty() && it.len() <= TEASER_TOKENS_MAX;
+        let asked = texts.iter().enumerate().filter(|(_, it)| can_be(it));
+        let asked: Vec<(usize, Vec<u64>)> =
+            asked.map(|(at, it)| (at, shingle::shingles(middle(it)))).collect();
+        if asked.is_empty() {
+            return Ok(Vec::new());
+        }
+        let queries: Vec<TeaserQuery<'_>> =
+            asked.iter().map(|(_, shingles)| TeaserQuery { shingles, filter }).collect();
+        let proposals = self.index.teasers(&queries)?;
+        let asked = asked.into_iter().zip(&proposals);
+        let frequent = asked.filter(|(_, it)| are_frequent(&it.frequencies));
+        Ok(frequent.map(|((at, _), _)| at).collect())
+    }
+}
+
+/// Whether enough articles may have all of a text whose shingles have these
+/// frequencies: each of them has an anchor in every window of the stride.
+fn are_frequent(frequencies: &[u32]) -> bool {
+    let window = ANCHOR_STRIDE.min(frequencies.len()).max(1);
+    let sum = |it: &[u32]| it.iter().map(|it| *it as usize).sum::<usize>();
+    !frequencies.is_empty() && frequencies.windows(window).all(|it| sum(it) >= ARTICLES_MIN)
+}
+
+/// As many words in the middle of a text as have an anchor in every article that has
+/// the text; all of a shorter one.
+fn middle(text: &[TokenHash]) -> &[TokenHash] {
+    const WORDS: usize = SHINGLE_TOKENS + ANCHOR_STRIDE - 1;
+    let start = text.len().saturating_sub(WORDS) / 2;
+    text.get(start..start + WORDS).unwrap_or(text)
 }
 
 /// Whether there are enough articles of which no two are alike but for a text of
@@ -129,5 +163,21 @@ mod tests {
             .map(|it| features(&format!("{} {} {end}", words(it, 10), words("same", 150))))
             .collect();
         assert!(!are_unrelated(copies.iter(), 58));
+    }
+
+    #[test]
+    fn a_text_is_frequent_where_all_of_its_windows_are() {
+        assert!(are_frequent(&[0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0]));
+        assert!(!are_frequent(&[0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 2]));
+        assert!(are_frequent(&[1, 2]) && !are_frequent(&[1, 1]) && !are_frequent(&[]));
+    }
+
+    #[test]
+    fn the_middle_of_a_text_is_as_long_as_the_stride_of_anchors_asks_for() {
+        let text: Vec<u32> = (0..30).collect();
+        assert_eq!(middle(&text), &text[10..20]);
+        assert_eq!(middle(&text[..10]), &text[..10]);
+        assert_eq!(middle(&text[..7]), &text[..7]);
+        assert!(middle(&[]).is_empty());
     }
 }

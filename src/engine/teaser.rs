@@ -90,7 +90,7 @@ pub enum Field {
 
 /// How far a teaser's article is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Depth {
+pub(super) enum Depth {
     /// Where it stands word for word.
     Words,
     /// By its terms, where it does not.
@@ -172,22 +172,6 @@ impl Engine {
         &self,
         requests: &[TeaserRequest],
     ) -> Vec<Result<TeaserAnswer, EngineError>> {
-        self.match_by(requests, Depth::Terms)
-    }
-
-    /// In which article each text stands word for word.
-    pub(super) fn match_standing(
-        &self,
-        requests: &[TeaserRequest],
-    ) -> Vec<Result<TeaserAnswer, EngineError>> {
-        self.match_by(requests, Depth::Words)
-    }
-
-    fn match_by(
-        &self,
-        requests: &[TeaserRequest],
-        depth: Depth,
-    ) -> Vec<Result<TeaserAnswer, EngineError>> {
         let read: Vec<_> =
             parallel::each(requests.iter().collect(), |it| read_teaser(&it.text, &self.core.cues));
         let readable: Vec<(&TeaserRequest, &Tokens)> = requests
@@ -195,7 +179,7 @@ impl Engine {
             .zip(&read)
             .filter_map(|(it, read)| Some((it, read.as_ref().ok()?)))
             .collect();
-        let mut found = answers(self.core.match_teasers(&readable, depth), readable.len());
+        let mut found = answers(self.core.match_teasers(&readable, Depth::Terms), readable.len());
         read.iter()
             .map(|it| match it {
                 Ok(_) => found.next().unwrap_or(Err(EngineError::Stopped)),
@@ -221,7 +205,7 @@ fn read_teaser(text: &str, cues: &Cues) -> Result<Tokens, Invalid> {
 
 impl Core {
     /// The answers to all teasers, on all processors.
-    fn match_teasers(
+    pub(super) fn match_teasers(
         &self,
         teasers: &[(&TeaserRequest, &Tokens)],
         depth: Depth,

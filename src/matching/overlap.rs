@@ -1,8 +1,8 @@
 //! Overlap: exact Jaccard similarity and containment of two shingle sets, and
 //! the relation that follows.
 
-use crate::hash::HashMap;
-use crate::shingle::Shingle;
+use crate::shingle::{SHINGLE_TOKENS, Shingle};
+use crate::text::tokens::TokenHash;
 
 /// Jaccard similarity of a DUPLICATE, inclusive.
 pub const DUPLICATE_JACCARD_MIN: f64 = 0.5;
@@ -39,53 +39,172 @@ pub enum Relation {
     Overlaps,
 }
 
-/// The distinct shingles of a text, made ready to be compared with many texts.
+/// The distinct shingles of a text, made ready to be compared with many texts: an
+/// open-addressing table, at most half full, of their ranks.
 #[derive(Debug, Clone)]
 pub struct ShingleSet {
-    ranks: HashMap<Shingle, usize>,
+    /// In the order of their first occurrence.
+    distinct: Vec<Shingle>,
+    /// 1 more than the rank of the shingle that has this slot; 0 where none has.
+    slots: Vec<u32>,
+    shift: u32,
 }
 
 impl ShingleSet {
     /// Of a text's shingles, in any order, with or without repeats.
     pub fn of(shingles: &[Shingle]) -> Self {
-        let mut ranks =
-            HashMap::with_capacity_and_hasher(shingles.len(), ahash::RandomState::default());
+        let size_bits = (2 * shingles.len()).next_power_of_two().trailing_zeros().max(1);
+        let mut set = Self {
+            distinct: Vec::with_capacity(shingles.len()),
+            slots: vec![0; 1 << size_bits],
+            shift: u64::BITS - size_bits,
+        };
         for shingle in shingles {
-            let rank = ranks.len();
-            ranks.entry(*shingle).or_insert(rank);
+            let at = set.slot(*shingle);
+            if let Some(slot @ 0) = set.slots.get_mut(at) {
+                set.distinct.push(*shingle);
+                *slot = u32::try_from(set.distinct.len()).unwrap_or(u32::MAX);
+            }
         }
-        Self { ranks }
+        set
     }
 
     /// Number of distinct shingles.
     pub fn len(&self) -> usize {
-        self.ranks.len()
+        self.distinct.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.ranks.is_empty()
+        self.distinct.is_empty()
     }
 
     /// What it shares with another text: that one's shingles, in any order, with
     /// or without repeats, and how many of them are distinct.
     pub fn overlap(&self, others: &[Shingle], distinct: usize) -> Overlap {
-        let mut seen = vec![false; self.ranks.len()];
+        let mut seen = vec![false; self.len()];
         let mut shared = 0;
-        for rank in others.iter().filter_map(|it| self.ranks.get(it)) {
-            if let Some(seen @ false) = seen.get_mut(*rank) {
+        for rank in others.iter().filter_map(|it| self.rank(*it)) {
+            if let Some(seen @ false) = seen.get_mut(rank) {
                 *seen = true;
                 shared += 1;
             }
         }
         Overlap { shared, left: self.len(), right: distinct }
     }
+
+    /// The place of a shingle in the order of first occurrences.
+    #[inline]
+    fn rank(&self, shingle: Shingle) -> Option<usize> {
+        let rank = *self.slots.get(self.slot(shingle))?;
+        (rank as usize).checked_sub(1)
+    }
+
+    /// The slot that a shingle has, or would have.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "the upper bits of a hash")]
+    fn slot(&self, shingle: Shingle) -> usize {
+        // Shingles are hashes, but nothing holds a caller to that.
+        let mut at = (shingle.wrapping_mul(SLOT_FACTOR) >> self.shift) as usize;
+        while let Some(rank) = self.slots.get(at) {
+            let taken = (*rank as usize).checked_sub(1).and_then(|it| self.distinct.get(it));
+            if taken.is_none_or(|it| *it == shingle) {
+                break;
+            }
+            at = (at + 1) & (self.slots.len() - 1);
+        }
+        at
+    }
+}
+
+const SLOT_FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// Bounds from above how many shingles a text shares with others, at a tenth of the
+/// price of counting them: a bit for each print of three tokens. What it lets through
+/// is counted; what it does not cannot be related, whatever the prints.
+#[derive(Debug, Clone)]
+pub struct SharedBound {
+    words: Vec<u64>,
+    shift: u32,
+}
+
+/// Bits a token, about: one shingle in so many has another one's bit by chance.
+const PRINT_BITS: usize = 32;
+/// log2 of the bits, at most, and at least: more fit no cache.
+const SIZE_BITS_MAX: u32 = 20;
+const SIZE_BITS_MIN: u32 = 6;
+/// Shingles that are looked up before it is asked whether the rest can matter.
+const PART: usize = 64;
+
+impl SharedBound {
+    /// Of the tokens of a text.
+    pub fn of(tokens: &[TokenHash]) -> Self {
+        let wanted = (PRINT_BITS * tokens.len()).next_power_of_two().trailing_zeros();
+        let size_bits = wanted.clamp(SIZE_BITS_MIN, SIZE_BITS_MAX);
+        let mut words = vec![0_u64; 1 << (size_bits - SIZE_BITS_MIN)];
+        let shift = u32::BITS - size_bits;
+        for print in prints(tokens) {
+            let bit = print >> shift;
+            if let Some(word) = words.get_mut((bit >> SIZE_BITS_MIN) as usize) {
+                *word |= 1 << (bit & 63);
+            }
+        }
+        Self { words, shift }
+    }
+
+    /// Whether the text may share so many shingles with one of these tokens; where it
+    /// does, this is `true`.
+    pub fn may_share(&self, others: &[TokenHash], shared_min: usize) -> bool {
+        if others.len() < SHINGLE_TOKENS {
+            return shared_min <= 1;
+        }
+        let (mut hits, mut rest) = (0, others.len() + 1 - SHINGLE_TOKENS);
+        let mut start = 0;
+        while hits < shared_min && hits + rest >= shared_min && rest > 0 {
+            let count = rest.min(PART);
+            let end = start + count + SHINGLE_TOKENS - 1;
+            hits += self.hits(others.get(start..end).unwrap_or_default());
+            rest -= count;
+            start += count;
+        }
+        hits >= shared_min
+    }
+
+    #[inline]
+    fn hits(&self, tokens: &[TokenHash]) -> usize {
+        let hits = prints(tokens).map(|print| {
+            let bit = print >> self.shift;
+            let word = self.words.get((bit >> SIZE_BITS_MIN) as usize).copied().unwrap_or(0);
+            (word >> (bit & 63)) & 1
+        });
+        usize::try_from(hits.fold(0, u64::wrapping_add)).unwrap_or(usize::MAX)
+    }
+}
+
+/// A print of every shingle: equal where the shingles are. Tokens are hashes already.
+#[inline]
+fn prints(tokens: &[TokenHash]) -> impl Iterator<Item = u32> {
+    let from = |at: usize| tokens.get(at..).unwrap_or_default().iter();
+    let rows = from(0).zip(from(1)).zip(from(2));
+    rows.map(|((a, b), c)| a ^ b.rotate_left(11) ^ c.rotate_left(22))
 }
 
 impl Overlap {
     /// Shared shingles by those of either, 0 to 1; 0 for empty sets.
     pub fn jaccard(self) -> f64 {
         share(self.shared, self.left + self.right - self.shared)
+    }
+
+    /// Shingles that two sets of these sizes share in any relation, at least.
+    pub fn shared_min(left: usize, right: usize) -> usize {
+        // J of half and fewer than SHARED_MIN shared: three sizes of the shared part.
+        if left + right <= 3 * SHARED_MIN {
+            return 0;
+        }
+        // Rounded down, so that no rounding of the share counts.
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a part")]
+        let part = (OVERLAP_MIN * left.min(right) as f64) as usize;
+        part.max(SHARED_MIN)
     }
 
     /// Share of the first set that is in the second.
@@ -127,7 +246,11 @@ fn share(part: usize, whole: usize) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::hash::{self, HashSet};
+    use crate::shingle;
 
     fn overlap(
         left: impl IntoIterator<Item = u64>,
@@ -162,6 +285,57 @@ mod tests {
                 "{left:?} {right:?}"
             );
         }
+    }
+
+    /// Nothing that is related has fewer in common than the bound.
+    #[test]
+    fn fewer_than_the_least_that_counts_are_no_relation() {
+        for left in 0..60 {
+            for right in 0..60 {
+                let least = Overlap::shared_min(left, right);
+                for shared in 0..least.min(left.min(right) + 1) {
+                    let overlap = Overlap { shared, left, right };
+                    assert_eq!(overlap.relation(), None, "{overlap:?}");
+                }
+            }
+        }
+        assert_eq!(Overlap::shared_min(1000, 900), 180);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_shared_may_be_shared(
+            left in proptest::collection::vec(0_u32..8, 0..300),
+            right in proptest::collection::vec(0_u32..8, 0..300),
+        ) {
+            let theirs = shingle::shingles(&right);
+            let set = ShingleSet::of(&shingle::shingles(&left));
+            let shared = set.overlap(&theirs, ShingleSet::of(&theirs).len()).shared;
+            prop_assert!(SharedBound::of(&left).may_share(&right, shared));
+        }
+
+        #[test]
+        fn a_set_is_what_a_hash_set_is(
+            left in proptest::collection::vec(0_u64..90, 0..120),
+            right in proptest::collection::vec(0_u64..90, 0..120),
+        ) {
+            let set = ShingleSet::of(&left);
+            let (a, b): (HashSet<u64>, HashSet<u64>) =
+                (left.into_iter().collect(), right.iter().copied().collect());
+            let shared = a.intersection(&b).count();
+            let overlap = Overlap { shared, left: a.len(), right: b.len() };
+            prop_assert_eq!(set.overlap(&right, b.len()), overlap);
+        }
+    }
+
+    #[test]
+    fn texts_that_share_little_are_bounded_near_it() {
+        let words = |from: u64| -> Vec<u32> {
+            (from..from + 900).map(|it| hash::low_half(hash::mix(it + 1))).collect()
+        };
+        let (left, right) = (words(0), [&words(0)[..50], &words(5000)].concat());
+        let bound = SharedBound::of(&left);
+        assert!(bound.may_share(&right, 48) && !bound.may_share(&right, 120));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::hash::HashMap;
+use crate::matching::align::Pattern;
 use crate::shingle;
 use crate::shingle::SHINGLE_TOKENS;
 use crate::text::tokens::TokenHash;
@@ -50,6 +51,30 @@ pub fn shared_runs(left: &[TokenHash], right: &[TokenHash], count_max: usize) ->
     runs
 }
 
+/// Where some words stand in a text as they are, the first place. `None` for no words.
+pub fn place_of(words: &[TokenHash], text: &[TokenHash]) -> Option<usize> {
+    let (first, rest) = words.split_first()?;
+    let end = (text.len() + 1).checked_sub(words.len())?;
+    let mut compared = 0;
+    let mut at = 0;
+    while let Some(next) = text.get(at..end)?.iter().position(|it| it == first) {
+        at += next;
+        let behind = text.get(at + 1..).unwrap_or_default();
+        let equal = rest.iter().zip(behind).take_while(|(a, b)| a == b).count();
+        if equal == rest.len() {
+            return Some(at);
+        }
+        // A text of few different words is read once more by what does not start over.
+        compared += equal;
+        if compared > text.len() {
+            let place = Pattern::new(words).best_place(text);
+            return (place.distance == 0).then(|| place.end - words.len());
+        }
+        at += 1;
+    }
+    None
+}
+
 /// The maximal ranges of the first index in which both indexes of the pairs go
 /// up by one.
 pub fn consecutive(pairs: &[(usize, usize)]) -> Vec<Range<usize>> {
@@ -66,7 +91,28 @@ fn equal_tokens(left: &[TokenHash], right: &[TokenHash], l: usize, r: usize) -> 
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn words_stand_where_a_window_is_equal_to_them(
+            words in proptest::collection::vec(0_u32..3, 1..9),
+            text in proptest::collection::vec(0_u32..3, 0..80),
+        ) {
+            let expected = text.windows(words.len()).position(|it| it == words);
+            prop_assert_eq!(place_of(&words, &text), expected);
+        }
+    }
+
+    #[test]
+    fn words_are_found_in_a_text_of_few_different_words() {
+        let text = [vec![1; 5000], vec![2]].concat();
+        assert_eq!(place_of(&text[4000..], &text), Some(4000));
+        assert_eq!(place_of(&[vec![1; 900], vec![3]].concat(), &text), None);
+        assert_eq!(place_of(&[], &text), None);
+    }
 
     #[test]
     fn runs_are_maximal_and_follow_the_line() {

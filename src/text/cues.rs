@@ -7,7 +7,7 @@
 
 use std::sync::LazyLock;
 
-use crate::hash::HashSet;
+use crate::hash::{HashMap, HashSet};
 use crate::text::tokens::{TokenHash, Tokens};
 
 const BUILTIN: [&str; 5] = [
@@ -36,8 +36,11 @@ pub struct Cues {
 /// A set of phrases, each as its token hashes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Phrases {
-    phrases: HashSet<Vec<TokenHash>>,
-    tokens_max: usize,
+    all: HashSet<Vec<TokenHash>>,
+    /// The lengths of those that begin with a token, and of those that end with it,
+    /// descending: most tokens of a text do neither.
+    beginning: HashMap<TokenHash, Vec<usize>>,
+    ending: HashMap<TokenHash, Vec<usize>>,
 }
 
 /// A line of a file of cues that cannot be read.
@@ -120,12 +123,14 @@ impl Cues {
 impl Phrases {
     /// The length in tokens of the longest phrase that `tokens` begins with.
     pub fn prefix(&self, tokens: &[TokenHash]) -> Option<usize> {
-        self.longest(tokens, |length| tokens.get(..length))
+        let lengths = self.beginning.get(tokens.first()?)?;
+        self.longest(lengths, |length| tokens.get(..length))
     }
 
     /// The length in tokens of the longest phrase that `tokens` ends with.
     pub fn suffix(&self, tokens: &[TokenHash]) -> Option<usize> {
-        self.longest(tokens, |length| tokens.get(tokens.len() - length..))
+        let lengths = self.ending.get(tokens.last()?)?;
+        self.longest(lengths, |length| tokens.get(tokens.len().checked_sub(length)?..))
     }
 
     /// The length in tokens of the longest phrase that begins at `at`.
@@ -135,21 +140,25 @@ impl Phrases {
 
     fn longest<'a>(
         &self,
-        tokens: &[TokenHash],
+        lengths: &[usize],
         part: impl Fn(usize) -> Option<&'a [TokenHash]>,
     ) -> Option<usize> {
-        let longest = self.tokens_max.min(tokens.len());
-        (1..=longest).rev().find(|it| part(*it).is_some_and(|it| self.phrases.contains(it)))
+        let is_phrase = |it: &usize| part(*it).is_some_and(|it| self.all.contains(it));
+        lengths.iter().copied().find(is_phrase)
     }
 
     /// Whether the phrase has a token, so that it could be added.
     fn insert(&mut self, phrase: &str) -> bool {
         let tokens = Tokens::of(phrase).hashes;
-        if tokens.is_empty() {
-            return false;
+        let (Some(first), Some(last)) = (tokens.first(), tokens.last()) else { return false };
+        for lengths in
+            [self.beginning.entry(*first).or_default(), self.ending.entry(*last).or_default()]
+        {
+            if let Err(place) = lengths.binary_search_by(|it| tokens.len().cmp(it)) {
+                lengths.insert(place, tokens.len());
+            }
         }
-        self.tokens_max = self.tokens_max.max(tokens.len());
-        self.phrases.insert(tokens);
+        self.all.insert(tokens);
         true
     }
 }
@@ -171,7 +180,7 @@ mod tests {
             (&cues.prompts, 600),
             (&cues.credits, 120),
         ] {
-            assert!(phrases.phrases.len() > min, "{} phrases", phrases.phrases.len());
+            assert!(phrases.all.len() > min, "{} phrases", phrases.all.len());
         }
     }
 

@@ -22,15 +22,22 @@ pub struct Blurb {
 /// is whole either way.
 pub fn blurb(text: &str, cues: &Cues) -> Blurb {
     let mut tokens = Tokens::of(text);
-    let mut truncated = drop_continue_link(text, &mut tokens, cues);
-    let gap = gap_after(text, &tokens, text.len());
+    let truncated = cut(text, &mut tokens, cues);
+    Blurb { tokens, truncated }
+}
+
+/// Leaves out of a text's tokens what [`blurb`] leaves out, all of it at the end, and
+/// says whether the text goes on elsewhere.
+pub fn cut(text: &str, tokens: &mut Tokens, cues: &Cues) -> bool {
+    let mut truncated = drop_continue_link(text, tokens, cues);
+    let gap = gap_after(text, tokens, text.len());
     if let Some(mark) = first_mark(gap) {
         truncated = true;
-        if mark == 0 && tokens.len() > 1 && ends_in_word(text, &tokens) {
+        if mark == 0 && tokens.len() > 1 && ends_in_word(text, tokens) {
             tokens.drop_last();
         }
     }
-    Blurb { tokens, truncated }
+    truncated
 }
 
 /// Drops "Read more" and its like from the end, where punctuation or a line
@@ -38,14 +45,12 @@ pub fn blurb(text: &str, cues: &Cues) -> Blurb {
 fn drop_continue_link(text: &str, tokens: &mut Tokens, cues: &Cues) -> bool {
     let Some(length) = cues.continues.suffix(&tokens.hashes) else { return false };
     let kept = tokens.len() - length;
-    let Some(link) = tokens.span(kept..tokens.len()).filter(|_| kept > 0) else { return false };
-    for _ in 0..length {
-        tokens.drop_last();
-    }
-    let gap = gap_after(text, tokens, link.start as usize);
+    let Some(link) = tokens.spans.get(kept).filter(|_| kept > 0) else { return false };
+    let start = tokens.spans.get(kept - 1).map_or(0, |it| it.end as usize);
+    let gap = ByteSpan::new(start, link.start as usize).of(text);
     let set_apart = gap.contains('\n') || gap.chars().any(|it| !it.is_whitespace());
-    if !set_apart {
-        *tokens = Tokens::of(text);
+    for _ in 0..if set_apart { length } else { 0 } {
+        tokens.drop_last();
     }
     set_apart
 }

@@ -89,44 +89,67 @@ const REPEATED_TOKENS: usize = 8;
 pub fn blocks(page: &str, cues: &Cues) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
     let mut start = 0;
-    for line in page.split_inclusive(['\n', '\r', '\u{2028}', '\u{2029}', '\u{0B}', '\u{0C}']) {
+    while let Some(rest) = page.get(start..).filter(|it| !it.is_empty()) {
+        let length = line_length(rest);
+        let line = rest.get(..length).unwrap_or(rest);
         let text = line.trim();
         if !text.is_empty() {
             let offset = start + (line.len() - line.trim_start().len());
             blocks.push(block(text, offset, cues));
         }
-        start += line.len();
+        start += length;
     }
     mark_wrapped(page, &mut blocks);
     mark_repeated(&mut blocks);
     blocks
 }
 
+/// Bytes of the first line, with the character that ends it: one of those from line
+/// feed to carriage return, or U+2028 or U+2029.
+fn line_length(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while let Some(ends) =
+        bytes.get(at..).and_then(|it| it.iter().position(|it| matches!(it, b'\n'..=b'\r' | 0xe2)))
+    {
+        at += ends;
+        match bytes.get(at..) {
+            Some([0xe2, 0x80, 0xa8 | 0xa9, ..]) => return at + 3,
+            Some([b'\n'..=b'\r', ..]) => return at + 1,
+            _ => at += 1,
+        }
+    }
+    text.len()
+}
+
+/// A line is read once: what is cut off its end as off a blurb's goes last.
 fn block(text: &str, offset: usize, cues: &Cues) -> Block {
-    let blurb = truncation::blurb(text, cues);
     let line = Line { text, tokens: Tokens::of(text), ends_sentence: ends_sentence(text) };
-    let words = blurb.tokens.words();
+    let (label, ends_article) = (line.label(&cues.labels), line.ends_article(&cues.ends));
+    let (prompt, caption) = (line.is_prompt(&cues.prompts), line.is_caption(&cues.credits));
+    let Line { mut tokens, ends_sentence, .. } = line;
+    let truncated = truncation::cut(text, &mut tokens, cues);
+    let words = tokens.words();
     Block {
         span: ByteSpan::new(offset, offset + text.len()),
         words,
-        truncated: blurb.truncated,
-        ends_sentence: line.ends_sentence,
-        label: line.label(&cues.labels),
-        ends_article: line.ends_article(&cues.ends),
-        prompt: line.is_prompt(&cues.prompts),
-        caption: line.is_caption(&cues.credits),
+        truncated,
+        ends_sentence,
+        label,
+        ends_article,
+        prompt,
+        caption,
         clock: words < CLOCK_WORDS_END && has_clock(text),
-        separators: text.matches(SEPARATORS).take(SEPARATORS_MAX).count(),
+        separators: separators(text),
         marked: text.starts_with(|it: char| MARKERS.contains(&it) || it.is_numeric()),
         introduces: text.ends_with(COLONS),
-        beginning: beginning(&blurb.tokens.hashes),
+        beginning: beginning(&tokens.hashes),
         repeated: false,
-        tokens: blurb.tokens,
+        tokens,
     }
 }
 
 const COLONS: [char; 2] = [':', '：'];
-const SEPARATORS: [char; 7] = ['|', '»', '›', '•', '·', '>', '/'];
 /// What items of a list and quotations begin with.
 const MARKERS: [char; 15] =
     ['•', '*', '-', '–', '—', '·', '▪', '■', '●', '+', '"', '“', '„', '«', '「'];
@@ -217,6 +240,19 @@ impl<'a> Line<'a> {
     }
 }
 
+/// How many of | » › • · > and / there are, at most [`SEPARATORS_MAX`].
+fn separators(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let is_one = |(at, byte): &(usize, &u8)| match byte {
+        b'|' | b'>' | b'/' => true,
+        // "»" and "·"; the others begin with e2.
+        0xc2 => matches!(bytes.get(at + 1), Some(0xbb | 0xb7)),
+        0xe2 => matches!(bytes.get(at + 1..at + 3), Some([0x80, 0xa2 | 0xba])),
+        _ => false,
+    };
+    bytes.iter().enumerate().filter(is_one).take(SEPARATORS_MAX).count()
+}
+
 /// Whether there is a time of day, as 7:45 or 19h30.
 fn has_clock(text: &str) -> bool {
     text.as_bytes().windows(4).any(
@@ -269,10 +305,10 @@ mod tests {
 
     #[test]
     fn lines_keep_their_place() {
-        let page = "\n  Un titre\r\n\n\tDeux é \u{2028}Trois";
+        let page = "\n  Un titre\r\n\n\tDeux é \u{2028}Trois…\u{0B}“4”\u{2029}•5\u{0C}6";
         let lines: Vec<&str> =
             blocks(page, Cues::builtin()).iter().map(|it| it.span.of(page)).collect();
-        assert_eq!(lines, ["Un titre", "Deux é", "Trois"]);
+        assert_eq!(lines, ["Un titre", "Deux é", "Trois…", "“4”", "•5", "6"]);
         assert!(blocks(" \n\t\n", Cues::builtin()).is_empty());
     }
 
@@ -316,6 +352,10 @@ mod tests {
         assert!(!block("He told Reuters that the ferry would sail again in spring.").caption);
         assert!(block("By Ada Lum | 14 March, 07:40").clock && !block("A vote of 7:4").clock);
         assert_eq!(block("Home | News | Sport | Weather | More").separators, SEPARATORS_MAX);
+        for separator in ['|', '»', '›', '•', '·', '>', '/'] {
+            assert_eq!(block(&format!("Home {separator} News")).separators, 1, "{separator}");
+        }
+        assert_eq!(block("“Été” – ¡adiós! … ‘7’").separators, 0);
     }
 
     #[test]

@@ -54,17 +54,20 @@ pub(super) fn unmark_stray_headlines(lists: &[bool], kinds: &mut [SegmentKind]) 
 /// The title is the line shortly before the article that has most words in
 /// common with it.
 pub(super) fn mark_title(blocks: &[Block], kinds: &mut [SegmentKind], body_start: usize) {
+    let is_free = |at: &usize| {
+        let words = blocks.get(*at).map_or(0, |it| it.words);
+        kinds.get(*at) == Some(&SegmentKind::Other) && (3..=HEADLINE_WORDS_MAX).contains(&words)
+    };
+    let from = body_start.saturating_sub(TITLE_LINES_MAX);
+    let free: Vec<usize> = (from..body_start).filter(is_free).collect();
+    if free.is_empty() {
+        return;
+    }
     let body: HashSet<TokenHash> =
         page::tokens_of(blocks, kinds, SegmentKind::Body).into_iter().collect();
-    let from = body_start.saturating_sub(TITLE_LINES_MAX);
     let mut best = (TITLE_SHARE_MIN, None);
-    for at in from..body_start {
-        let Some(block) = blocks.get(at) else { continue };
-        let is_free = kinds.get(at) == Some(&SegmentKind::Other);
-        let tokens = &block.tokens.hashes;
-        if !is_free || !(3..=HEADLINE_WORDS_MAX).contains(&block.words) {
-            continue;
-        }
+    for at in free {
+        let Some(tokens) = blocks.get(at).map(|it| &it.tokens.hashes) else { continue };
         let shared = tokens.iter().filter(|it| body.contains(it)).count();
         let share = shared as f64 / tokens.len() as f64;
         if share >= best.0 {

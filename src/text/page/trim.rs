@@ -95,28 +95,29 @@ fn add_standfirst(
     body: &mut [bool],
     start: usize,
 ) {
-    let words: HashSet<TokenHash> = blocks
-        .iter()
-        .zip(body.iter())
-        .filter(|(_, in_body)| **in_body)
-        .flat_map(|(block, _)| block.tokens.hashes.iter().copied())
-        .collect();
-    for at in start.saturating_sub(STANDFIRST_LINES_MAX)..start {
-        let Some(block) = blocks.get(at) else { continue };
-        let is_free = !is_set(&regions.lists, at)
-            && !is_set(&regions.after, at)
-            && known_of(known, at) == Known::Nothing
+    let may_be_one = |at: &usize| {
+        let Some(block) = blocks.get(*at) else { return false };
+        let is_free = !is_set(&regions.lists, *at)
+            && !is_set(&regions.after, *at)
+            && known_of(known, *at) == Known::Nothing
             && !block.repeated
             && !block.truncated
             && !block.prompt
             && !is_foreign_matter(block);
         let is_long = (STANDFIRST_WORDS_MIN..=STANDFIRST_WORDS_MAX).contains(&block.words);
-        if !is_free || !is_long || !block.ends_sentence {
-            continue;
-        }
+        is_free && is_long && block.ends_sentence
+    };
+    let lines: Vec<usize> =
+        (start.saturating_sub(STANDFIRST_LINES_MAX)..start).filter(may_be_one).collect();
+    if lines.is_empty() {
+        return;
+    }
+    let in_body = blocks.iter().zip(body.iter()).filter(|(_, in_body)| **in_body);
+    let words: HashSet<TokenHash> =
+        in_body.flat_map(|(block, _)| block.tokens.hashes.iter().copied()).collect();
+    for at in lines {
+        let (Some(block), Some(flag)) = (blocks.get(at), body.get_mut(at)) else { continue };
         let shared = block.tokens.hashes.iter().filter(|it| words.contains(it)).count();
-        if let Some(flag) = body.get_mut(at) {
-            *flag |= shared * STANDFIRST_SHARED_PART >= block.tokens.len();
-        }
+        *flag |= shared * STANDFIRST_SHARED_PART >= block.tokens.len();
     }
 }

@@ -1,0 +1,165 @@
+//! The lines of a page as teasers: which are looked up each by itself, and what is
+//! known of those that are not.
+//!
+//! A line that stands in an article which the body is related to is answered by the
+//! body's question: it is the page's own. It is looked up only if it turns out to be
+//! a teaser all the same. Equal lines are looked up once.
+
+use crate::engine::article::ArticleId;
+use crate::engine::core::Core;
+use crate::engine::error::EngineError;
+use crate::engine::page::{MATCHED_LINES_MAX, Page, Relative, is_teaser};
+use crate::engine::teaser::{Depth, TEASER_TOKENS_MAX, TeaserAnswer, TeaserRequest};
+use crate::hash::{HashMap, HashSet};
+use crate::index::keys::FieldTokens;
+use crate::matching::overlap::Relation;
+use crate::matching::runs;
+use crate::matching::verdict::{TEASER_WORDS_MIN, Verdict};
+use crate::text::page::SegmentKind;
+use crate::text::tokens::{TokenHash, Tokens};
+
+/// Lines of a page that match one article without being its teaser: from this
+/// many on, the page shares text with that article.
+const SHARED_LINES_MIN: usize = 3;
+
+/// What is known of the lines as teasers.
+#[derive(Debug)]
+pub(super) struct Lines {
+    lines: Vec<Line>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Line {
+    /// Whether it can be a teaser.
+    is_open: bool,
+    /// The relatives of the body that it stands in, by their place among these.
+    holders: Vec<usize>,
+    /// Whether one of them is the page's own.
+    is_own: bool,
+    answer: Option<TeaserAnswer>,
+}
+
+impl Lines {
+    /// Of a page whose body has these relatives.
+    pub(super) fn new(page: Page<'_>, body: &[Relative]) -> Self {
+        let mut lines = vec![Line::default(); page.blocks.len()];
+        let can_be = |it: &Tokens| !it.is_empty() && it.len() <= TEASER_TOKENS_MAX;
+        let open = lines.iter_mut().zip(page.blocks).filter(|(_, it)| can_be(&it.tokens));
+        for (line, block) in open.take(MATCHED_LINES_MAX) {
+            line.is_open = true;
+            if block.words < TEASER_WORDS_MIN {
+                continue;
+            }
+            for (at, (duplicate, fields)) in body.iter().enumerate() {
+                if stands_in(&block.tokens.hashes, fields) {
+                    line.holders.push(at);
+                    line.is_own |= duplicate.relation != Relation::Overlaps;
+                }
+            }
+        }
+        Self { lines }
+    }
+
+    /// Which lines are teasers of an article that is not the page's own. The page's
+    /// own are those that its body is related to, which `own` gives, and those that
+    /// several of its lines stand in.
+    pub(super) fn foreign<'a>(
+        &'a self,
+        body: &'a [Relative],
+        mut own: HashSet<&'a ArticleId>,
+    ) -> Vec<bool> {
+        let mut counts: HashMap<&ArticleId, usize> = HashMap::default();
+        for line in &self.lines {
+            let held = line.holders.iter().filter_map(|at| Some(&body.get(*at)?.0.id));
+            let held = held.filter(|_| line.answer.is_none());
+            let matched = line.answer.iter().flat_map(|it| &it.matches).map(|it| &it.id);
+            for id in matched.chain(held) {
+                *counts.entry(id).or_default() += 1;
+            }
+        }
+        own.extend(counts.into_iter().filter(|it| it.1 >= SHARED_LINES_MIN).map(|it| it.0));
+        let is_foreign = |answer: &TeaserAnswer| {
+            answer.verdict == Verdict::Match
+                && !answer.matches.iter().any(|it| own.contains(&it.id))
+        };
+        self.lines.iter().map(|it| it.answer.as_ref().is_some_and(is_foreign)).collect()
+    }
+
+    pub(super) fn into_answers(self) -> impl Iterator<Item = Option<TeaserAnswer>> {
+        self.lines.into_iter().map(|it| it.answer)
+    }
+
+    fn places(&self, is_asked: impl Fn(usize, &Line) -> bool) -> Vec<usize> {
+        let open = self.lines.iter().enumerate().filter(|(_, it)| it.is_open);
+        open.filter(|(at, it)| is_asked(*at, it)).map(|it| it.0).collect()
+    }
+}
+
+impl Core {
+    /// Looks for the articles in which lines stand word for word, where that can say
+    /// whose they are.
+    pub(super) fn match_standing(
+        &self,
+        page: Page<'_>,
+        lines: &mut Lines,
+    ) -> Result<(), EngineError> {
+        let words = |at: usize| page.blocks.get(at).map_or(0, |it| it.words);
+        let asked = lines.places(|at, it| !it.is_own && words(at) >= TEASER_WORDS_MIN);
+        self.match_lines(page, lines, (&asked, Depth::Words))
+    }
+
+    /// Looks for the articles of all lines that are teasers by these kinds and have
+    /// none yet, by their terms where they stand in none.
+    pub(super) fn match_all(
+        &self,
+        page: Page<'_>,
+        lines: &mut Lines,
+        kinds: &[SegmentKind],
+    ) -> Result<(), EngineError> {
+        let asked = lines.places(|at, it| {
+            let is_teaser = kinds.get(at).is_some_and(|it| is_teaser(*it));
+            is_teaser && it.answer.as_ref().is_none_or(|it| it.matches.is_empty())
+        });
+        self.match_lines(page, lines, (&asked, Depth::Terms))
+    }
+
+    fn match_lines(
+        &self,
+        page: Page<'_>,
+        lines: &mut Lines,
+        (asked, depth): (&[usize], Depth),
+    ) -> Result<(), EngineError> {
+        let request = TeaserRequest {
+            text: String::new(),
+            filter: page.request.filter.clone(),
+            max_results: page.max_results(),
+        };
+        let mut ranks: HashMap<&str, usize> = HashMap::default();
+        let mut teasers: Vec<(&TeaserRequest, &Tokens)> = Vec::with_capacity(asked.len());
+        let mut places: Vec<(usize, usize)> = Vec::with_capacity(asked.len());
+        for at in asked {
+            let Some(block) = page.blocks.get(*at) else { continue };
+            let rank = *ranks.entry(block.span.of(&page.request.text)).or_insert(teasers.len());
+            if rank == teasers.len() {
+                teasers.push((&request, &block.tokens));
+            }
+            places.push((*at, rank));
+        }
+        if teasers.is_empty() {
+            return Ok(());
+        }
+        let answers = self.match_teasers(&teasers, depth)?;
+        for (at, rank) in places {
+            if let (Some(line), Some(answer)) = (lines.lines.get_mut(at), answers.get(rank)) {
+                line.answer = Some(answer.clone());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether words stand in a field of an article as they are.
+fn stands_in(words: &[TokenHash], fields: &FieldTokens) -> bool {
+    let FieldTokens { title, description, text } = fields;
+    [text, title, description].into_iter().any(|it| runs::place_of(words, it).is_some())
+}

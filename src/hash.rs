@@ -109,6 +109,11 @@ const fn low_word(value: u128) -> u64 {
     value as u64
 }
 
+/// A number that is another one in every process, and at every call.
+pub fn random_64() -> u64 {
+    ahash::RandomState::new().hash_one(0)
+}
+
 /// 128 bits of XXH3 under [`SEED`]: tells contents apart without comparing
 /// them.
 pub fn persistent_128(bytes: &[u8]) -> u128 {

@@ -23,6 +23,7 @@
 //! - **Anchor**: a shingle of a stored article that the index knows: every one of
 //!   title, description and the start, every eighth of the rest.
 //! - **Teaser**: a blurb or headline that a page shows for another article.
+//! - **Checkpoint**: the index as a file, from which a start reads it.
 //! - **Evidence**: how unlikely shared words are by chance, in bits, by their
 //!   rarity among the stored articles.
 //! - **Article number**: the store's own name for one content of an article;
@@ -37,6 +38,7 @@
 
 pub mod clock;
 pub mod hash;
+pub mod ranks;
 pub mod text;
 pub mod shingle;
 pub mod term;

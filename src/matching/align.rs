@@ -9,6 +9,7 @@
 
 use std::cell::OnceCell;
 
+use crate::ranks::Ranks;
 use crate::text::tokens::TokenHash;
 
 const WORD_BITS: usize = 64;
@@ -110,63 +111,32 @@ impl<'a> Pattern<'a> {
     }
 }
 
-/// For each token of a pattern, a bit for each place where it stands: an
-/// open-addressing table, since every token of every text is looked up in it.
+/// For each token of a pattern, a bit for each place where it stands.
 #[derive(Debug)]
 struct Masks {
     blocks: usize,
-    /// Tokens and the start of their row; rows begin behind the first, so that 0
-    /// is an empty slot.
-    slots: Vec<(TokenHash, usize)>,
-    shift: u32,
-    /// A row of `blocks` masks a token; the first is that of all others.
+    ranks: Ranks<TokenHash>,
+    /// A row of `blocks` masks a token, by its rank; the first is that of all others.
     rows: Vec<u64>,
 }
 
 impl Masks {
     fn of(tokens: &[TokenHash]) -> Self {
         let blocks = blocks(tokens);
-        let size_bits = (2 * tokens.len()).next_power_of_two().trailing_zeros().max(4);
-        let slots = vec![(0, 0); 1 << size_bits];
-        let mut masks = Self { blocks, slots, shift: 64 - size_bits, rows: vec![0; blocks] };
+        let ranks = Ranks::of(tokens);
+        let mut rows = vec![0; blocks * (ranks.len() + 1)];
         for (index, token) in tokens.iter().enumerate() {
-            let start = masks.insert(*token);
-            if let Some(word) = masks.rows.get_mut(start + index / WORD_BITS) {
+            let row = ranks.get(*token).map_or(0, |it| it + 1);
+            if let Some(word) = rows.get_mut(row * blocks + index / WORD_BITS) {
                 *word |= 1 << (index % WORD_BITS);
             }
         }
-        masks
-    }
-
-    fn insert(&mut self, token: TokenHash) -> usize {
-        let at = self.slot(token);
-        let next = self.rows.len();
-        let Some(slot) = self.slots.get_mut(at) else { return 0 };
-        if slot.1 == 0 {
-            *slot = (token, next);
-            self.rows.resize(next + self.blocks, 0);
-        }
-        slot.1
-    }
-
-    /// The slot that a token has, or would have: half of them are empty.
-    #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "the upper bits of a hash")]
-    fn slot(&self, token: TokenHash) -> usize {
-        let hash = u64::from(token).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let mut at = (hash >> self.shift) as usize;
-        while let Some((other, start)) = self.slots.get(at) {
-            if *start == 0 || *other == token {
-                return at;
-            }
-            at = if at + 1 == self.slots.len() { 0 } else { at + 1 };
-        }
-        0
+        Self { blocks, ranks, rows }
     }
 
     #[inline]
     fn row(&self, token: TokenHash) -> &[u64] {
-        let start = self.slots.get(self.slot(token)).map_or(0, |it| it.1);
+        let start = self.ranks.get(token).map_or(0, |it| it + 1) * self.blocks;
         self.rows.get(start..start + self.blocks).unwrap_or_default()
     }
 }

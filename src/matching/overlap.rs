@@ -1,6 +1,7 @@
 //! Overlap: exact Jaccard similarity and containment of two shingle sets, and
 //! the relation that follows.
 
+use crate::ranks::Ranks;
 use crate::shingle::{SHINGLE_TOKENS, Shingle};
 use crate::text::tokens::TokenHash;
 
@@ -39,44 +40,24 @@ pub enum Relation {
     Overlaps,
 }
 
-/// The distinct shingles of a text, made ready to be compared with many texts: an
-/// open-addressing table, at most half full, of their ranks.
+/// The distinct shingles of a text, made ready to be compared with many texts.
 #[derive(Debug, Clone)]
-pub struct ShingleSet {
-    /// In the order of their first occurrence.
-    distinct: Vec<Shingle>,
-    /// 1 more than the rank of the shingle that has this slot; 0 where none has.
-    slots: Vec<u32>,
-    shift: u32,
-}
+pub struct ShingleSet(Ranks<Shingle>);
 
 impl ShingleSet {
     /// Of a text's shingles, in any order, with or without repeats.
     pub fn of(shingles: &[Shingle]) -> Self {
-        let size_bits = (2 * shingles.len()).next_power_of_two().trailing_zeros().max(1);
-        let mut set = Self {
-            distinct: Vec::with_capacity(shingles.len()),
-            slots: vec![0; 1 << size_bits],
-            shift: u64::BITS - size_bits,
-        };
-        for shingle in shingles {
-            let at = set.slot(*shingle);
-            if let Some(slot @ 0) = set.slots.get_mut(at) {
-                set.distinct.push(*shingle);
-                *slot = u32::try_from(set.distinct.len()).unwrap_or(u32::MAX);
-            }
-        }
-        set
+        Self(Ranks::of(shingles))
     }
 
     /// Number of distinct shingles.
     pub fn len(&self) -> usize {
-        self.distinct.len()
+        self.0.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.distinct.is_empty()
+        self.0.is_empty()
     }
 
     /// What it shares with another text: that one's shingles, in any order, with
@@ -84,7 +65,7 @@ impl ShingleSet {
     pub fn overlap(&self, others: &[Shingle], distinct: usize) -> Overlap {
         let mut seen = vec![false; self.len()];
         let mut shared = 0;
-        for rank in others.iter().filter_map(|it| self.rank(*it)) {
+        for rank in others.iter().filter_map(|it| self.0.get(*it)) {
             if let Some(seen @ false) = seen.get_mut(rank) {
                 *seen = true;
                 shared += 1;
@@ -92,32 +73,7 @@ impl ShingleSet {
         }
         Overlap { shared, left: self.len(), right: distinct }
     }
-
-    /// The place of a shingle in the order of first occurrences.
-    #[inline]
-    fn rank(&self, shingle: Shingle) -> Option<usize> {
-        let rank = *self.slots.get(self.slot(shingle))?;
-        (rank as usize).checked_sub(1)
-    }
-
-    /// The slot that a shingle has, or would have.
-    #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "the upper bits of a hash")]
-    fn slot(&self, shingle: Shingle) -> usize {
-        // Shingles are hashes, but nothing holds a caller to that.
-        let mut at = (shingle.wrapping_mul(SLOT_FACTOR) >> self.shift) as usize;
-        while let Some(rank) = self.slots.get(at) {
-            let taken = (*rank as usize).checked_sub(1).and_then(|it| self.distinct.get(it));
-            if taken.is_none_or(|it| *it == shingle) {
-                break;
-            }
-            at = (at + 1) & (self.slots.len() - 1);
-        }
-        at
-    }
 }
-
-const SLOT_FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Bounds from above how many shingles a text shares with others, at a tenth of the
 /// price of counting them: a bit for each print of three tokens. What it lets through

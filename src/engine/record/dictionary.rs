@@ -3,6 +3,7 @@
 //! gets; a record says whether it uses it.
 
 use crate::hash::HashMap;
+use crate::ranks::Ranks;
 use crate::text::tokens::TokenHash;
 
 /// Articles from which it is learnt.
@@ -17,22 +18,18 @@ const PLAIN: u8 = u8::MAX;
 const TOKENS_MAX: usize = ONE_BYTE_END + ((PLAIN as usize - ONE_BYTE_END) << 8);
 
 /// Frequent tokens, most frequent first.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Dictionary {
-    tokens: Vec<TokenHash>,
-    places: HashMap<TokenHash, u16>,
-}
+#[derive(Debug, Clone)]
+pub struct Dictionary(Ranks<TokenHash>);
 
 impl Dictionary {
     fn new(mut tokens: Vec<TokenHash>) -> Self {
         tokens.truncate(TOKENS_MAX);
-        let places = tokens.iter().zip(0..).map(|(token, place)| (*token, place)).collect();
-        Self { tokens, places }
+        Self(Ranks::of(&tokens))
     }
 
     /// The tokens as bytes, four each.
     pub fn to_bytes(&self) -> Vec<u8> {
-        self.tokens.iter().flat_map(|it| it.to_le_bytes()).collect()
+        self.0.keys().iter().flat_map(|it| it.to_le_bytes()).collect()
     }
 
     /// From the bytes of an earlier one.
@@ -45,7 +42,7 @@ impl Dictionary {
     /// 128 to 254, or [`PLAIN`] and the token.
     pub(super) fn encode(&self, token: TokenHash, out: &mut Vec<u8>) {
         let byte = |value: usize| u8::try_from(value & 0xff).unwrap_or_default();
-        match self.places.get(&token).map(|it| usize::from(*it)) {
+        match self.0.get(token) {
             Some(place) if place < ONE_BYTE_END => out.push(byte(place)),
             Some(place) => {
                 let rest = place - ONE_BYTE_END;
@@ -84,10 +81,17 @@ impl Dictionary {
                 bytes = rest;
                 ONE_BYTE_END + ((place - ONE_BYTE_END) << 8) + usize::from(*second)
             };
-            let token = self.tokens.get(place);
+            let token = self.0.keys().get(place);
             tokens.push(*token.ok_or("it has a token that the store's dictionary has not")?);
         }
         Ok((tokens, bytes))
+    }
+}
+
+impl Default for Dictionary {
+    /// Without a token.
+    fn default() -> Self {
+        Self::new(Vec::new())
     }
 }
 
@@ -136,13 +140,14 @@ mod tests {
         let article = |number: u32| [1, 1, 7 + number % 2, 100 + number / 2, 1_000_000 + number];
         let learnt = u32::try_from(LEARNT_FROM).unwrap();
         for number in 0..learnt - 1 {
-            assert_eq!(learner.add(article(number).iter()), None);
+            assert!(learner.add(article(number).iter()).is_none());
         }
         let dictionary = learner.add(article(learnt - 1).iter()).unwrap();
-        assert_eq!(dictionary.tokens[..3], [1, 7, 8]);
-        assert_eq!(dictionary.tokens.len(), 3 + LEARNT_FROM / 2);
+        let tokens = dictionary.0.keys();
+        assert_eq!(tokens[..3], [1, 7, 8]);
+        assert_eq!(tokens.len(), 3 + LEARNT_FROM / 2);
         let again = Dictionary::from_bytes(&dictionary.to_bytes());
-        assert_eq!(again, dictionary);
+        assert_eq!(again.0.keys(), tokens);
         let names = |tokens: &[u32]| {
             let mut out = Vec::new();
             tokens.iter().for_each(|it| dictionary.encode(*it, &mut out));

@@ -13,7 +13,7 @@
 //! the first is at least [`ONE_BYTE_END`]; others are [`FIVE_BYTES`] and four bytes.
 
 use crate::engine::record::{Dictionary, Reader};
-use crate::hash::HashMap;
+use crate::ranks::Ranks;
 use crate::text::tokens::TokenHash;
 
 const ONE_BYTE_END: u32 = 192;
@@ -23,8 +23,7 @@ const TWO_BYTES_END: u32 = ONE_BYTE_END + ((FIVE_BYTES as u32 - ONE_BYTE_END) <<
 /// Appends tokens.
 pub(super) fn encode(tokens: &[TokenHash], dictionary: &Dictionary, out: &mut Vec<u8>) {
     let count = tokens.len();
-    let mut ranks: HashMap<TokenHash, u32> =
-        HashMap::with_capacity_and_hasher(count, ahash::RandomState::default());
+    let mut ranks = Ranks::with_capacity(count / 2);
     let (mut flags, mut distinct) =
         (Vec::with_capacity(count / 8 + 1), Vec::with_capacity(2 * count));
     let mut repeats = Vec::with_capacity(count);
@@ -32,12 +31,12 @@ pub(super) fn encode(tokens: &[TokenHash], dictionary: &Dictionary, out: &mut Ve
         if at % 8 == 0 {
             flags.push(0_u8);
         }
-        let next = u32::try_from(ranks.len()).unwrap_or(u32::MAX);
-        let rank = *ranks.entry(*token).or_insert(next);
-        if rank == next {
+        let (rank, is_new) = ranks.insert(*token);
+        if is_new {
             dictionary.encode(*token, &mut distinct);
             continue;
         }
+        let rank = u32::try_from(rank).unwrap_or(u32::MAX);
         push_rank(rank, &mut repeats);
         if let Some(flags) = flags.last_mut() {
             *flags |= 1 << (at % 8);

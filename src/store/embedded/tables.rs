@@ -130,7 +130,7 @@ impl<'a> Tables<'a> {
                 Err(StoreError::Format { found, expected: FORMAT })
             }
             None => {
-                let identity = ahash::RandomState::new().hash_one(META_IDENTITY);
+                let identity = crate::hash::random_64();
                 self.set(META_IDENTITY, identity)?;
                 self.set(META_FORMAT, u64::from(FORMAT))
             }

@@ -1,4 +1,4 @@
-//! Anchors, alignment and page splitting, in one thread:
+//! Anchors, overlap, alignment and page splitting, in one thread:
 //! `cargo bench --bench matching`.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a bench that cannot go on fails")]
 
@@ -9,6 +9,7 @@ use std::hint::black_box;
 use criterion::Throughput;
 use doublon::index::keys::{ANCHOR_STRIDE, DENSE_TOKENS, FieldTokens, Keys};
 use doublon::matching::align::Pattern;
+use doublon::matching::overlap::{Overlap, SharedBound, ShingleSet};
 use doublon::shingle;
 use doublon::sketch::Sketch;
 use doublon::text::cues::Cues;
@@ -32,15 +33,36 @@ fn main() {
     let mut group = criterion.benchmark_group("matching");
     group.throughput(Throughput::Elements(u64::from(count)));
 
-    let articles: Vec<(FieldTokens, Sketch)> =
+    let signed: Vec<(FieldTokens, Sketch)> =
         (0..count).map(|it| fields(&texts.article(it))).collect();
-    for (fields, sketch) in &articles {
+    for (fields, sketch) in &signed {
         check_anchors(fields, sketch);
     }
     group.bench_function("keys of an article", |bencher| {
         bencher.iter(|| {
-            for (fields, sketch) in &articles {
+            for (fields, sketch) in &signed {
                 black_box(Keys::of_article(black_box(fields), *sketch));
+            }
+        });
+    });
+
+    let articles: Vec<(FieldTokens, ShingleSet)> =
+        signed.into_iter().map(|(it, _)| (it.clone(), set(&it.text))).collect();
+    let bounds: Vec<SharedBound> =
+        articles.iter().map(|(fields, _)| SharedBound::of(&fields.text)).collect();
+    let may_share = |at: usize, other: usize| {
+        let (left, right) = (articles[at].1.len(), articles[other].1.len());
+        bounds[at].may_share(&articles[other].0.text, Overlap::shared_min(left, right))
+    };
+    let next = |at: usize| (at + 1) % articles.len();
+    assert!((0..articles.len()).all(|at| may_share(at, at) && !may_share(at, next(at))));
+    group.bench_function("unrelated article told by the bound", |bencher| {
+        bencher.iter(|| (0..articles.len()).filter(|at| may_share(*at, next(*at))).count());
+    });
+    group.bench_function("related article counted", |bencher| {
+        bencher.iter(|| {
+            for (fields, set) in &articles {
+                black_box(set.overlap(&shingle::shingles(black_box(&fields.text)), set.len()));
             }
         });
     });
@@ -78,6 +100,10 @@ fn fields(text: &str) -> (FieldTokens, Sketch) {
     let tokens = Tokens::of(text).hashes;
     let sketch = Sketch::of(&tokens, &shingle::shingles(&tokens));
     (FieldTokens { text: tokens, ..FieldTokens::default() }, sketch)
+}
+
+fn set(tokens: &[u32]) -> ShingleSet {
+    ShingleSet::of(&shingle::shingles(tokens))
 }
 
 /// The distance to the best place, and the tokens that match there.

@@ -1,4 +1,5 @@
-//! Near-duplicates: the index proposes, exact overlap decides.
+//! Near-duplicates: the index proposes, a bound drops what cannot be related, exact
+//! overlap decides.
 
 mod apart;
 

@@ -1,4 +1,5 @@
-//! Pages: the split by cues, then what the store knows of each line.
+//! Pages: the split by cues, then what the store knows: first of the body, then of
+//! the lines that are not told by it ([`lines`]), then of standing text.
 
 mod lines;
 mod repeated;

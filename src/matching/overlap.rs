@@ -1,5 +1,6 @@
 //! Overlap: exact Jaccard similarity and containment of two shingle sets, and
-//! the relation that follows.
+//! the relation that follows. A bound from above tells most unrelated texts without
+//! counting.
 
 use crate::ranks::Ranks;
 use crate::shingle::{SHINGLE_TOKENS, Shingle};

@@ -163,3 +163,75 @@ fn stands_in(words: &[TokenHash], fields: &FieldTokens) -> bool {
     let FieldTokens { title, description, text } = fields;
     [text, title, description].into_iter().any(|it| runs::place_of(words, it).is_some())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::find::Duplicate;
+    use crate::engine::page::PageRequest;
+    use crate::index::Filter;
+    use crate::matching::overlap::Overlap;
+    use crate::text::cues::Cues;
+    use crate::text::page;
+
+    fn relative(id: &str, relation: Relation, text: &str) -> Relative {
+        let duplicate = Duplicate {
+            id: ArticleId::new(id).unwrap(),
+            relation,
+            overlap: Overlap { shared: 0, left: 0, right: 0 },
+            simhash_distance_bits: 0,
+        };
+        (duplicate, FieldTokens { text: Tokens::of(text).hashes, ..FieldTokens::default() })
+    }
+
+    fn answer(id: &str) -> TeaserAnswer {
+        let span = crate::text::ByteSpan::new(0, 1);
+        let found = crate::engine::teaser::TeaserMatch {
+            id: ArticleId::new(id).unwrap(),
+            verdict: Verdict::Match,
+            confidence: 1.0,
+            kind: crate::matching::verdict::Kind::Verbatim,
+            field: crate::engine::teaser::Field::Body,
+            similarity: 1.0,
+            evidence_bits: 30.0,
+            teaser_span: span,
+            article_span: span,
+        };
+        TeaserAnswer { verdict: Verdict::Match, matches: vec![found], evidence_bits_min: 20.0 }
+    }
+
+    #[test]
+    fn lines_of_the_page_s_own_article_are_not_asked_for_and_its_relatives_are_told_apart() {
+        let own = [
+            "The ferry sails again in spring",
+            "The council has found the money",
+            "Two ferrymen are to be hired",
+        ];
+        let foreign = "Otters are back on the canal";
+        let text = [&own[..], &[foreign, "Share"]].concat().join("\n");
+        let request =
+            PageRequest { text, filter: Filter::all(), max_results: 5, site: String::new() };
+        let blocks = page::blocks(&request.text, Cues::builtin());
+        let page = Page { request: &request, blocks: &blocks };
+        let whole = own.join(". ");
+        let body = [
+            relative("own", Relation::Duplicate, &whole),
+            relative("near", Relation::Overlaps, &whole),
+        ];
+        let mut lines = Lines::new(page, &body);
+        let flags: Vec<bool> = lines.lines.iter().map(|it| it.is_own).collect();
+        assert_eq!(flags, [true, true, true, false, false]);
+        let overlapping = Lines::new(page, &body[1..]);
+        assert!(overlapping.lines.iter().all(|it| !it.is_own), "it may be another's teaser");
+
+        // Three lines stand in "near" as well, so that a line of it is no teaser.
+        let foreign_of = |lines: &Lines| {
+            let own: HashSet<&ArticleId> = [&body[0].0.id].into_iter().collect();
+            lines.foreign(&body, own)
+        };
+        lines.lines[3].answer = Some(answer("near"));
+        assert_eq!(foreign_of(&lines), [false; 5]);
+        lines.lines[3].answer = Some(answer("another"));
+        assert_eq!(foreign_of(&lines), [false, false, false, true, false]);
+    }
+}

@@ -32,6 +32,7 @@ use crate::index::columns::COLUMN_WORDS;
 use crate::index::memory::MemoryIndex;
 use crate::index::numbers::{Gaps, Numbers};
 use crate::index::postings::{Postings, TABLES};
+use crate::index::slots::Slots;
 use crate::index::table::Table;
 
 /// Parts of an image, which are written and read apart.
@@ -161,7 +162,7 @@ impl MemoryIndex {
                     self.write_columns().set_words(start, &words);
                 }
                 _ => {
-                    self.read_table(kind, place, words, &mut input)?;
+                    self.read_table(kind, place, &words, &mut input)?;
                     count += 1;
                 }
             }
@@ -174,7 +175,7 @@ impl MemoryIndex {
         &self,
         kind: u32,
         place: usize,
-        mut slots: Vec<u64>,
+        slots: &[u64],
         input: &mut impl Read,
     ) -> Result<(), ImageError> {
         let damaged = ImageError::Damaged;
@@ -188,10 +189,7 @@ impl MemoryIndex {
         // The word in front is the number of homes; the tail has room for one more slot.
         let homes = slots.first().copied().unwrap_or_default();
         let homes = usize::try_from(homes).unwrap_or(usize::MAX);
-        if slots.is_empty() {
-            return Err(damaged("an empty table"));
-        }
-        slots.remove(0);
+        let slots = Slots::of(slots.get(1..).unwrap_or_default());
         let (listed, lists) = decode_lists(&lists.words)?;
         let table = Table { slots, homes, used: 0, listed, lists, salt: 0 };
         let table = table.checked().ok_or_else(|| damaged("a table is out of order"))?;

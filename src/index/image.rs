@@ -84,13 +84,15 @@ impl MemoryIndex {
         let columns = self.read_columns().len();
         let words = [part as u64, IMAGE_PARTS as u64, stamp, TABLES as u64, columns as u64];
         out.words(HEAD, 0, &[&[MAGIC, VERSION][..], &words].concat())?;
+        let (mut slots, mut lists) = (Vec::new(), Vec::new());
         for (kind, postings) in (0..).zip(self.postings()) {
             for place in (part..TABLES).step_by(IMAGE_PARTS) {
-                let (mut slots, mut lists) = (Vec::new(), Vec::new());
+                slots.clear();
+                lists.clear();
                 if let Some(table) = postings.read().get(place).filter(|it| it.homes > 0) {
                     slots.push(table.homes as u64);
                     slots.extend_from_slice(&table.slots);
-                    lists = encode_lists(table)?;
+                    encode_lists(table, &mut lists)?;
                 }
                 if !slots.is_empty() {
                     out.words(SLOTS + kind, place, &slots)?;
@@ -137,7 +139,8 @@ impl MemoryIndex {
 
     fn read_part(&self, part: usize, mut input: impl Read) -> Result<u64, ImageError> {
         let damaged = ImageError::Damaged;
-        let head = Section::read(&mut input)?;
+        let (mut slots, mut lists) = (Vec::new(), Vec::new());
+        let head = Section::read(&mut input, &mut lists)?;
         let [MAGIC, version, of_part, parts, stamp, tables, columns] = head.words[..] else {
             return Err(damaged("it does not begin as one"));
         };
@@ -150,19 +153,21 @@ impl MemoryIndex {
         let columns = usize::try_from(columns).unwrap_or(usize::MAX);
         let mut count = 1_u64;
         loop {
-            let Section { kind, place, words } = Section::read(&mut input)?;
+            let section = Section::read(&mut input, &mut slots)?;
+            let Section { kind, place, words } = section;
             match kind {
-                END if words == [count] => break,
+                END if *words == [count] => break,
                 END => return Err(damaged("sections are missing")),
                 COLUMNS => {
                     let start = place.saturating_mul(COLUMNS_TOGETHER);
                     if start >= columns || words.len() > COLUMNS_TOGETHER * COLUMN_WORDS {
                         return Err(damaged("columns beyond the last"));
                     }
-                    self.write_columns().set_words(start, &words);
+                    self.write_columns().set_words(start, words);
                 }
                 _ => {
-                    self.read_table(kind, place, &words, &mut input)?;
+                    let lists = Section::read(&mut input, &mut lists)?;
+                    self.read_table(&section, &lists)?;
                     count += 1;
                 }
             }
@@ -171,15 +176,9 @@ impl MemoryIndex {
         Ok(stamp)
     }
 
-    fn read_table(
-        &self,
-        kind: u32,
-        place: usize,
-        slots: &[u64],
-        input: &mut impl Read,
-    ) -> Result<(), ImageError> {
+    fn read_table(&self, slots: &Section<'_>, lists: &Section<'_>) -> Result<(), ImageError> {
         let damaged = ImageError::Damaged;
-        let lists = Section::read(input)?;
+        let Section { kind, place, words: slots } = *slots;
         let at = kind.wrapping_sub(SLOTS);
         let postings = self.postings().into_iter().nth(at as usize);
         let Some(postings) = postings.filter(|_| lists.kind == LISTS + at && lists.place == place)
@@ -190,7 +189,7 @@ impl MemoryIndex {
         let homes = slots.first().copied().unwrap_or_default();
         let homes = usize::try_from(homes).unwrap_or(usize::MAX);
         let slots = Slots::of(slots.get(1..).unwrap_or_default());
-        let (listed, lists) = decode_lists(&lists.words)?;
+        let (listed, lists) = decode_lists(lists.words)?;
         let table = Table { slots, homes, used: 0, listed, lists, salt: 0 };
         let table = table.checked().ok_or_else(|| damaged("a table is out of order"))?;
         if let Some(old) = postings.write().get_mut(place) {
@@ -232,14 +231,16 @@ impl<W: Write> Sections<'_, W> {
 }
 
 /// A section that was read, and is what was written.
-struct Section {
+struct Section<'a> {
     kind: u32,
     place: usize,
-    words: Vec<u64>,
+    words: &'a [u64],
 }
 
-impl Section {
-    fn read(input: &mut impl Read) -> Result<Self, ImageError> {
+impl<'a> Section<'a> {
+    /// `buffer` holds the payload, and is used again: what memory is new to the process
+    /// costs as much as reading into it.
+    fn read(input: &mut impl Read, buffer: &'a mut Vec<u64>) -> Result<Self, ImageError> {
         let mut head = [0_u64; 4];
         input.read_exact(bytemuck::cast_slice_mut(&mut head))?;
         let [name, len, payload, check] = head;
@@ -247,16 +248,19 @@ impl Section {
             return Err(ImageError::Damaged("the head of a section"));
         }
         let count = usize::try_from(len).unwrap_or(usize::MAX) / size_of::<u64>();
-        let mut words = Vec::new();
-        while words.len() < count {
-            let start = words.len();
+        let mut start = 0;
+        while start < count {
             let end = count.min(start + WORDS_AHEAD);
-            words.reserve_exact(end - start);
-            words.resize(end, 0_u64);
-            input
-                .read_exact(bytemuck::cast_slice_mut(words.get_mut(start..).unwrap_or_default()))?;
+            if buffer.len() < end {
+                buffer.reserve_exact(end - buffer.len());
+                buffer.resize(end, 0);
+            }
+            let words = buffer.get_mut(start..end).unwrap_or_default();
+            input.read_exact(bytemuck::cast_slice_mut(words))?;
+            start = end;
         }
-        if xxh3::xxh3_64(bytemuck::cast_slice(&words)) != payload {
+        let words = buffer.get(..count).unwrap_or_default();
+        if xxh3::xxh3_64(bytemuck::cast_slice(words)) != payload {
             return Err(ImageError::Damaged("the payload of a section"));
         }
         let place = usize::try_from(hash::low_half(name)).unwrap_or(usize::MAX);
@@ -266,8 +270,7 @@ impl Section {
 
 /// Of each list: its tag, the length of its bytes (its highest bit says that it is a
 /// bitmap), of gaps their number and the last one, and the bytes.
-fn encode_lists(table: &Table) -> Result<Vec<u8>, ImageError> {
-    let mut out = Vec::new();
+fn encode_lists(table: &Table, out: &mut Vec<u8>) -> Result<(), ImageError> {
     out.extend_from_slice(&(table.lists.len() as u64).to_le_bytes());
     for (tag, numbers) in table.listed.iter().zip(&table.lists) {
         out.extend_from_slice(&tag.to_le_bytes());
@@ -284,11 +287,11 @@ fn encode_lists(table: &Table) -> Result<Vec<u8>, ImageError> {
                 for word in [size | BITMAP, 0, 0] {
                     out.extend_from_slice(&word.to_le_bytes());
                 }
-                bitmap.serialize_into(&mut out)?;
+                bitmap.serialize_into(&mut *out)?;
             }
         }
     }
-    Ok(out)
+    Ok(())
 }
 
 /// Set in the size of a list that is a bitmap.

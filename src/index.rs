@@ -8,6 +8,7 @@ pub mod keys;
 pub mod memory;
 mod numbers;
 mod postings;
+mod slots;
 mod table;
 mod votes;
 

@@ -32,7 +32,8 @@ use crate::index::columns::{COLUMN_WORDS, Columns};
 use crate::index::memory::MemoryIndex;
 use crate::index::numbers::{Gaps, Numbers};
 use crate::index::postings::{Postings, TABLES};
-use crate::index::table::{EMPTY, Table};
+use crate::index::slots::{EMPTY, Slots};
+use crate::index::table::Table;
 
 /// Parts of an image, which are written and read apart.
 pub const IMAGE_PARTS: usize = 4;
@@ -81,12 +82,14 @@ impl MemoryIndex {
         let columns = self.read_columns().len();
         let words = [part as u64, IMAGE_PARTS as u64, stamp, TABLES as u64, columns as u64];
         out.words(HEAD, 0, &[&[MAGIC, VERSION][..], &words].concat())?;
+        let (mut slots, mut lists) = (Vec::new(), Vec::new());
         for (kind, postings) in (0..).zip(self.postings()) {
             for place in (part..TABLES).step_by(IMAGE_PARTS) {
-                let (mut slots, mut lists) = (Vec::new(), Vec::new());
+                slots.clear();
+                lists.clear();
                 if let Some(table) = postings.read().get(place).filter(|it| it.homes > 0) {
-                    slots = encode_slots(table);
-                    lists = encode_lists(table)?;
+                    encode_slots(table, &mut slots);
+                    encode_lists(table, &mut lists)?;
                 }
                 if !slots.is_empty() {
                     out.bytes(SLOTS + kind, place, &mut slots)?;
@@ -141,7 +144,8 @@ impl MemoryIndex {
 
     fn read_part(&self, part: usize, mut input: impl Read) -> Result<u64, ImageError> {
         let damaged = ImageError::Damaged;
-        let head = Section::read(&mut input)?;
+        let (mut slots, mut lists) = (Vec::new(), Vec::new());
+        let head = Section::read(&mut input, &mut lists)?;
         let [MAGIC, version, of_part, parts, stamp, tables, columns] = head.words[..] else {
             return Err(damaged("it does not begin as one"));
         };
@@ -154,19 +158,21 @@ impl MemoryIndex {
         let columns = usize::try_from(columns).unwrap_or(usize::MAX);
         let mut count = 1_u64;
         loop {
-            let Section { kind, place, words } = Section::read(&mut input)?;
+            let section = Section::read(&mut input, &mut slots)?;
+            let Section { kind, place, words } = section;
             match kind {
-                END if words == [count] => break,
+                END if *words == [count] => break,
                 END => return Err(damaged("sections are missing")),
                 COLUMNS => {
                     let start = place.saturating_mul(COLUMNS_TOGETHER);
                     if start >= columns || words.len() > COLUMNS_TOGETHER * COLUMN_WORDS {
                         return Err(damaged("columns beyond the last"));
                     }
-                    self.write_columns().set_words(start, &words);
+                    self.write_columns().set_words(start, words);
                 }
                 _ => {
-                    self.read_table(kind, place, words, &mut input)?;
+                    let lists = Section::read(&mut input, &mut lists)?;
+                    self.read_table(&section, &lists)?;
                     count += 1;
                 }
             }
@@ -175,23 +181,17 @@ impl MemoryIndex {
         Ok(stamp)
     }
 
-    fn read_table(
-        &self,
-        kind: u32,
-        place: usize,
-        slots: Vec<u64>,
-        input: &mut impl Read,
-    ) -> Result<(), ImageError> {
+    fn read_table(&self, slots: &Section<'_>, lists: &Section<'_>) -> Result<(), ImageError> {
         let damaged = ImageError::Damaged;
-        let lists = Section::read(input)?;
+        let Section { kind, place, words: slots } = *slots;
         let at = kind.wrapping_sub(SLOTS);
         let postings = self.postings().into_iter().nth(at as usize);
         let Some(postings) = postings.filter(|_| lists.kind == LISTS + at && lists.place == place)
         else {
             return Err(damaged("a section stands in the wrong place"));
         };
-        let (homes, slots) = decode_slots(&slots).ok_or_else(|| damaged("the slots of a table"))?;
-        let (listed, lists) = decode_lists(&lists.words)?;
+        let (homes, slots) = decode_slots(slots).ok_or_else(|| damaged("the slots of a table"))?;
+        let (listed, lists) = decode_lists(lists.words)?;
         let table = Table { slots, homes, used: 0, listed, lists, salt: 0 };
         let table = table.checked().ok_or_else(|| damaged("a table is out of order"))?;
         if let Some(old) = postings.write().get_mut(place) {
@@ -233,14 +233,16 @@ impl Sections<'_> {
 }
 
 /// A section that was read, and is what was written.
-struct Section {
+struct Section<'a> {
     kind: u32,
     place: usize,
-    words: Vec<u64>,
+    words: &'a [u64],
 }
 
-impl Section {
-    fn read(input: &mut impl Read) -> Result<Self, ImageError> {
+impl<'a> Section<'a> {
+    /// `buffer` holds the payload, and is used again: what memory is new to the process
+    /// costs as much as reading into it.
+    fn read(input: &mut impl Read, buffer: &'a mut Vec<u64>) -> Result<Self, ImageError> {
         let mut head = [0_u64; 4];
         input.read_exact(bytemuck::cast_slice_mut(&mut head))?;
         let [name, len, payload, check] = head;
@@ -248,16 +250,19 @@ impl Section {
             return Err(ImageError::Damaged("the head of a section"));
         }
         let count = usize::try_from(len).unwrap_or(usize::MAX) / size_of::<u64>();
-        let mut words = Vec::new();
-        while words.len() < count {
-            let start = words.len();
+        let mut start = 0;
+        while start < count {
             let end = count.min(start + WORDS_AHEAD);
-            words.reserve_exact(end - start);
-            words.resize(end, 0_u64);
-            input
-                .read_exact(bytemuck::cast_slice_mut(words.get_mut(start..).unwrap_or_default()))?;
+            if buffer.len() < end {
+                buffer.reserve_exact(end - buffer.len());
+                buffer.resize(end, 0);
+            }
+            let words = buffer.get_mut(start..end).unwrap_or_default();
+            input.read_exact(bytemuck::cast_slice_mut(words))?;
+            start = end;
         }
-        if xxh3::xxh3_64(bytemuck::cast_slice(&words)) != payload {
+        let words = buffer.get(..count).unwrap_or_default();
+        if xxh3::xxh3_64(bytemuck::cast_slice(words)) != payload {
             return Err(ImageError::Damaged("the payload of a section"));
         }
         let place = usize::try_from(hash::low_half(name)).unwrap_or(usize::MAX);
@@ -268,24 +273,22 @@ impl Section {
 /// The number of homes, of slots and of those in use, and each of the latter: how far
 /// its tag is above the one before, then its number, or for the same tag how far it is
 /// above the one before. All in seven bits a byte (LEB128): a posting takes 5 bytes.
-fn encode_slots(table: &Table) -> Vec<u8> {
-    let mut out = Vec::with_capacity(64 + 6 * table.used);
+fn encode_slots(table: &Table, out: &mut Vec<u8>) {
     for count in [table.homes, table.slots.len(), table.used] {
         out.extend_from_slice(&(count as u64).to_le_bytes());
     }
     let (mut tag, mut number) = (0, 0);
     for slot in table.slots.iter().filter(|it| **it != EMPTY) {
         let (next, own) = (hash::high_half(*slot), hash::low_half(*slot));
-        push_leb(next - tag, &mut out);
-        push_leb(if next == tag { own - number } else { own }, &mut out);
+        push_leb(next - tag, out);
+        push_leb(if next == tag { own - number } else { own }, out);
         (tag, number) = (next, own);
     }
-    out
 }
 
 /// The number of homes, and the slots: each stands at its home, or behind the one
 /// before.
-fn decode_slots(words: &[u64]) -> Option<(usize, Vec<u64>)> {
+fn decode_slots(words: &[u64]) -> Option<(usize, Slots)> {
     let [homes, len, used, packed @ ..] = words else { return None };
     let count = |it: &u64| usize::try_from(*it).ok();
     let (homes, len, used) = (count(homes)?, count(len)?, count(used)?);
@@ -295,7 +298,7 @@ fn decode_slots(words: &[u64]) -> Option<(usize, Vec<u64>)> {
     if used > len || homes > len || used > bytes.len() / 2 + 1 || len > SLOTS_MAX {
         return None;
     }
-    let mut slots = vec![EMPTY; len];
+    let mut slots = Slots::empty(len);
     let (mut tag, mut number, mut next) = (0_u32, 0_u32, 0);
     for _ in 0..used {
         let (gap, value) = (pop_leb(&mut bytes)?, pop_leb(&mut bytes)?);
@@ -336,8 +339,7 @@ fn pop_leb(bytes: &mut &[u8]) -> Option<u32> {
 
 /// Of each list: its tag, the length of its bytes (its highest bit says that it is a
 /// bitmap), of gaps their number and the last one, and the bytes.
-fn encode_lists(table: &Table) -> Result<Vec<u8>, ImageError> {
-    let mut out = Vec::new();
+fn encode_lists(table: &Table, out: &mut Vec<u8>) -> Result<(), ImageError> {
     out.extend_from_slice(&(table.lists.len() as u64).to_le_bytes());
     for (tag, numbers) in table.listed.iter().zip(&table.lists) {
         out.extend_from_slice(&tag.to_le_bytes());
@@ -354,11 +356,11 @@ fn encode_lists(table: &Table) -> Result<Vec<u8>, ImageError> {
                 for word in [size | BITMAP, 0, 0] {
                     out.extend_from_slice(&word.to_le_bytes());
                 }
-                bitmap.serialize_into(&mut out)?;
+                bitmap.serialize_into(&mut *out)?;
             }
         }
     }
-    Ok(out)
+    Ok(())
 }
 
 /// Set in the size of a list that is a bitmap.

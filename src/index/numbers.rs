@@ -6,9 +6,9 @@
 
 use roaring::RoaringBitmap;
 
-/// Numbers of a list that are held as gaps, at most: reading so many takes a few
-/// microseconds.
-const GAPS_MAX: u32 = 4096;
+/// Numbers of a list that are held as gaps, at most: reading so many takes about a
+/// microsecond.
+const GAPS_MAX: u32 = 1024;
 /// What the heap takes for an allocation, besides its bytes.
 const ALLOCATION_BYTES: usize = 16;
 /// What a container of a bitmap takes, besides its values.

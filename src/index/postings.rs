@@ -4,17 +4,17 @@
 //! [`TABLES`] tables under one lock, which is held for microseconds: a question
 //! looks all its keys up at once, and the writer puts one article's in. A lock of its
 //! own for each table would cost a question two atomic operations a key. Table and
-//! tag together are 42 bits of the key: in a table of 10^9 postings one look-up in
-//! four thousand meets a stranger's posting, which costs a verification and no
+//! tag together are 40 bits of the key: in a table of 10^9 postings one look-up in
+//! a thousand meets a stranger's posting, which costs a verification and no
 //! wrong answer.
 
 use std::hint::black_box;
 use std::ops::Range;
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::hash;
 use crate::index::numbers::Numbers;
-use crate::index::table::{Run, Table};
+use crate::index::table::{Grown, Run, Table};
 use crate::index::votes::Votes;
 
 /// A key with more postings is popular: its postings are not followed one by one
@@ -26,14 +26,19 @@ pub(super) const POPULAR_ABOVE: u32 = 32;
 const VISITED_MAX: usize = 16_384;
 /// Keys that are looked up, or put in, under one lock, at most.
 const LOCKED_KEYS_MAX: usize = 512;
+/// Homes of a table that grows before it is locked, and how many postings ahead.
+const HOMES_LARGE: usize = 4096;
+const GROWN_AHEAD: usize = 32;
 
 pub(super) const TABLES: usize = 1 << TABLE_BITS;
-const TABLE_BITS: u32 = 10;
+const TABLE_BITS: u32 = 8;
 
 /// Posting lists.
 #[derive(Debug)]
 pub(super) struct Postings {
     tables: RwLock<Vec<Table>>,
+    /// Held while postings are put in or taken out.
+    writer: Mutex<()>,
 }
 
 /// What was found under keys, in their order.
@@ -56,7 +61,7 @@ fn empty() -> Vec<Table> {
 
 impl Postings {
     pub(super) fn new() -> Self {
-        Self { tables: RwLock::new(empty()) }
+        Self { tables: RwLock::new(empty()), writer: Mutex::new(()) }
     }
 
     /// Forgets all.
@@ -80,7 +85,7 @@ impl Postings {
             Found { keys: Vec::with_capacity(keys.len()), numbers: Vec::with_capacity(keys.len()) };
         for keys in keys.chunks(LOCKED_KEYS_MAX) {
             let tables = self.read();
-            peek(&tables, keys);
+            peek(&tables, keys, [0, 4]);
             for key in keys {
                 found.push(run(&tables, *key));
             }
@@ -139,15 +144,28 @@ impl Postings {
             .fold((0, own), |(count, bytes), table| (count + table.count(), bytes + table.bytes()))
     }
 
+    /// Readers wait for the change itself only, not for a table that grows, nor for what
+    /// the change has to fetch from memory.
     fn change(&self, keys: &[u64], act: impl Fn(&mut Table, u32)) {
+        let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         for keys in keys.chunks(LOCKED_KEYS_MAX) {
-            peek(&self.read(), keys);
+            let grown = {
+                let tables = self.read();
+                peek(&tables, keys, [0, 8, 16, 24]);
+                grown(&tables, keys)
+            };
+            let mut replaced = Vec::with_capacity(grown.len());
             let mut tables = self.write();
+            for (place, grown) in grown {
+                replaced.extend(tables.get_mut(place).map(|it| it.adopt(grown)));
+            }
             for key in keys {
                 if let Some(table) = tables.get_mut(table_of(*key)) {
                     act(table, tag_of(*key));
                 }
             }
+            drop(tables);
+            drop(replaced);
         }
     }
 
@@ -187,12 +205,29 @@ impl Found {
     }
 }
 
-/// Lets the cache misses of look-ups overlap.
-fn peek(tables: &[Table], keys: &[u64]) {
+/// Lets the cache misses of look-ups overlap: reads the slots that stand so far behind
+/// the homes of keys.
+fn peek<const N: usize>(tables: &[Table], keys: &[u64], ahead: [usize; N]) {
     let all = keys.iter().fold(0, |all, key| {
-        all ^ tables.get(table_of(*key)).map_or(0, |table| table.peek(tag_of(*key)))
+        let Some(table) = tables.get(table_of(*key)) else { return all };
+        ahead.iter().fold(all, |all, ahead| all ^ table.peek(tag_of(*key), *ahead))
     });
     black_box(all);
+}
+
+/// The tables that are to grow before they take these keys; the small ones do so by the
+/// way.
+fn grown(tables: &[Table], keys: &[u64]) -> Vec<(usize, Grown)> {
+    let mut all: Vec<(usize, Grown)> = Vec::new();
+    for place in keys.iter().map(|it| table_of(*it)) {
+        let Some(table) = tables.get(place).filter(|it| it.is_full_with(GROWN_AHEAD)) else {
+            continue;
+        };
+        if table.homes > HOMES_LARGE && all.iter().all(|it| it.0 != place) {
+            all.push((place, table.grown()));
+        }
+    }
+    all
 }
 
 #[inline]

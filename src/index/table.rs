@@ -9,6 +9,7 @@
 
 use crate::hash;
 use crate::index::numbers::Numbers;
+use crate::index::slots::{EMPTY, Slots};
 
 /// Postings of a tag that stand in the table itself, at most. From here on a list
 /// takes less memory, what belongs to it included.
@@ -24,14 +25,13 @@ const HOMES_MIN: usize = 8;
 /// Slots behind the last home, at first, for what is pushed out of it.
 const TAIL: usize = 8;
 
-pub(super) const EMPTY: u64 = u64::MAX;
 /// In place of a number: the postings are in a list of their own.
 const LISTED: u32 = u32::MAX;
 
 /// Postings by tag.
 #[derive(Debug, Default)]
 pub(super) struct Table {
-    pub(super) slots: Vec<u64>,
+    pub(super) slots: Slots,
     /// Slots that are the home of a tag: all but the last few.
     pub(super) homes: usize,
     pub(super) used: usize,
@@ -69,11 +69,12 @@ impl Table {
         Self { salt, ..Self::default() }
     }
 
-    /// What stands where a tag is looked for first: reading it for many tags before
-    /// these are looked up lets their cache misses overlap.
+    /// What stands where a tag is looked for, and `ahead` slots on: reading it for many
+    /// tags before these are looked up lets their cache misses overlap.
     #[inline]
-    pub(super) fn peek(&self, tag: u32) -> u64 {
-        self.slots.get(self.home(tag)).copied().unwrap_or(EMPTY)
+    pub(super) fn peek(&self, tag: u32, ahead: usize) -> u64 {
+        let at = self.home(tag) + ahead;
+        self.slots.get(at).copied().unwrap_or(EMPTY)
     }
 
     /// The postings of a tag.
@@ -93,8 +94,9 @@ impl Table {
 
     /// Adds a posting; once where it is there already.
     pub(super) fn insert(&mut self, tag: u32, number: u32) {
-        if 10 * (self.used + 1) > LOAD_TENTHS * self.homes {
-            self.grow();
+        if self.is_full_with(1) {
+            let grown = self.grown();
+            self.adopt(grown);
         }
         let start = self.first_not_below(self.home(tag), slot(tag, 0));
         let run = self.slots[start..].iter().take_while(|it| hash::high_half(**it) == tag);
@@ -173,7 +175,7 @@ impl Table {
         let lists: usize = self.lists.iter().map(Numbers::bytes).sum();
         let entries = self.lists.capacity() * size_of::<Numbers>()
             + self.listed.capacity() * size_of::<u32>();
-        (self.slots.capacity() * size_of::<u64>() + entries + lists) as u64
+        (self.slots.bytes() + entries + lists) as u64
     }
 
     /// Where the list of a tag stands, or would. Tags are spread evenly, so that it is
@@ -200,8 +202,7 @@ impl Table {
             at + behind
         } else {
             let end = self.slots.len();
-            self.slots.reserve_exact(TAIL);
-            self.slots.resize(end + TAIL, EMPTY);
+            self.slots = longer(&self.slots);
             end
         };
         self.slots.copy_within(at..gap, at + 1);
@@ -248,58 +249,62 @@ impl Table {
         self.used -= 1;
     }
 
-    /// Makes the table larger by an eighth, more or less.
-    fn grow(&mut self) {
+    /// Whether the table is to grow before it takes so many more.
+    #[inline]
+    pub(super) fn is_full_with(&self, more: usize) -> bool {
+        10 * (self.used + more) > LOAD_TENTHS * self.homes
+    }
+
+    /// The slots of the table, and a number of homes that is larger by an eighth, more
+    /// or less.
+    pub(super) fn grown(&self) -> Grown {
         let random = hash::mix((self.homes as u64) << 32 | u64::from(self.salt)) >> 60;
-        let sixteenths = usize::try_from(random).unwrap_or(0) + 8;
-        self.homes = (self.homes + self.homes * sixteenths / 128 + 1).max(HOMES_MIN);
-        let (old, end) = (self.slots.len(), (self.homes + TAIL).max(self.slots.len()));
-        self.slots.reserve_exact(end - old);
-        self.slots.resize(end, EMPTY);
-        let first = self.push_to_the_end(old);
-        self.spread(first);
-    }
-
-    /// Moves all slots below `old` to the end of the table; returns where they start.
-    fn push_to_the_end(&mut self, old: usize) -> usize {
-        let mut first = self.slots.len();
-        for at in (0..old).rev() {
-            let slot = std::mem::replace(&mut self.slots[at], EMPTY);
-            if slot != EMPTY {
-                first -= 1;
-                self.slots[first] = slot;
+        let parts = usize::try_from(random).unwrap_or(0) + 8;
+        let homes = (self.homes + self.homes * parts / 128 + 1).max(HOMES_MIN);
+        let mut slots = Slots::empty(homes + TAIL);
+        let mut next = 0;
+        for slot in self.slots.iter().copied().filter(|it| *it != EMPTY) {
+            let at = home(hash::high_half(slot), homes).max(next);
+            if at == slots.len() {
+                slots = longer(&slots);
             }
-        }
-        first
-    }
-
-    /// Moves all slots, which stand at the end from `first` on, to their homes or behind.
-    /// In place: a large allocation grows without a copy, and leaves no hole behind.
-    fn spread(&mut self, first: usize) {
-        let (mut from, mut next) = (first, 0);
-        while from < self.slots.len() {
-            let slot = self.slots[from];
-            let at = self.home(hash::high_half(slot)).max(next);
-            if at > from {
-                let end = self.slots.len();
-                self.slots.reserve_exact(TAIL);
-                self.slots.resize(end + TAIL, EMPTY);
-                self.slots.copy_within(from..end, from + TAIL);
-                self.slots[from..from + TAIL].fill(EMPTY);
-                from += TAIL;
-                continue;
-            }
-            self.slots[from] = EMPTY;
-            self.slots[at] = slot;
+            slots[at] = slot;
             next = at + 1;
-            from += 1;
         }
+        Grown { slots, homes }
+    }
+
+    /// Takes grown slots of this table; returns those that it had.
+    pub(super) fn adopt(&mut self, grown: Grown) -> Slots {
+        self.homes = grown.homes;
+        std::mem::replace(&mut self.slots, grown.slots)
     }
 
     #[inline]
     fn home(&self, tag: u32) -> usize {
-        usize::try_from((u64::from(tag) * self.homes as u64) >> 32).unwrap_or(0)
+        home(tag, self.homes)
     }
+}
+
+/// The slots of a table that are to replace those that it has.
+#[derive(Debug)]
+pub(super) struct Grown {
+    slots: Slots,
+    homes: usize,
+}
+
+/// The same slots with some more behind.
+fn longer(slots: &Slots) -> Slots {
+    let mut longer = Slots::empty(slots.len() + TAIL);
+    if let Some(front) = longer.get_mut(..slots.len()) {
+        front.copy_from_slice(slots);
+    }
+    longer
+}
+
+#[inline]
+fn home(tag: u32, homes: usize) -> usize {
+    usize::try_from((u64::from(tag) * homes as u64) >> 32).unwrap_or(0)
 }
 
 /// Four at a time, because there are some ten before a gap.

@@ -36,8 +36,17 @@ const SHARED_ANCHORS_MIN: u32 = 3;
 /// Of the anchors that a text would share with an article at the overlap that
 /// counts, the share that makes a candidate: half, because they vary.
 const EXPECTED_SHARE: f64 = 0.5 * OVERLAP_MIN;
-/// What a shared band or SimHash block counts: more than all anchors.
-const SKETCH_VOTES: u32 = 1 << 16;
+/// What a shared SimHash block counts: more than all anchors; and a shared band: more
+/// than all blocks.
+const BLOCK_VOTES: u32 = 1 << 16;
+const BAND_VOTES: u32 = 1 << 22;
+/// Anchors that a text must share with an article whose SimHash is near and with which it
+/// shares no band. Texts with the same common words have one SimHash.
+const NEAR_ANCHORS_MIN: u32 = 2;
+/// Probes from which on a text's popular keys count by windows of [`ANCHOR_STRIDE`]: at
+/// most one vote each, as many as the sparse anchors of a shared passage give. Else a
+/// stock sentence in the dense beginning of an article counted eight times.
+const WINDOWED_MIN: usize = 128;
 
 /// Shingles of teasers that are looked up together, at most, but for those of one.
 const SHINGLES_TOGETHER: usize = 512;
@@ -170,9 +179,9 @@ impl MemoryIndex {
 
         let columns = self.read_columns();
         let mut votes = Votes::new(query.filter, &columns);
-        follow_all(&self.bands, &bands, &by_bands, |number| votes.add(number, SKETCH_VOTES), query);
+        follow_all(&self.bands, &bands, &by_bands, |number| votes.add(number, BAND_VOTES), query);
         let is_near = |it: u32| is_within(columns.simhash(it), simhash);
-        let add = |number| is_near(number) && votes.add(number, SKETCH_VOTES);
+        let add = |number| is_near(number) && votes.add(number, BLOCK_VOTES);
         follow_all(&self.blocks, &blocks, &by_blocks, add, query);
         for key in 0..query.keys.anchors.len() {
             for number in by_anchors.numbers(key) {
@@ -180,23 +189,43 @@ impl MemoryIndex {
             }
         }
         // Only those with the least number of votes that counts are worth a look at columns.
+        let probes = u32::try_from(query.keys.anchors.len()).unwrap_or(u32::MAX);
         let shares_enough = |number: u32, votes: u32| {
-            votes >= SHARED_ANCHORS_MIN
-                && votes >= shared_anchors_min(query, columns.anchor_count(number))
+            let anchors = votes % BLOCK_VOTES;
+            votes >= BAND_VOTES
+                || votes >= BLOCK_VOTES && anchors >= NEAR_ANCHORS_MIN.min(probes)
+                || anchors >= SHARED_ANCHORS_MIN
+                    && anchors >= shared_anchors_min(query, columns.anchor_count(number))
         };
         let mut found = votes.ranked(shares_enough);
         if found.is_empty() {
             // Nothing but stock phrases, or a text that many articles have.
-            let frequencies = by_anchors.frequencies(0..query.keys.anchors.len());
-            for (key, frequency) in query.keys.anchors.iter().zip(frequencies) {
-                if frequency > POPULAR_ABOVE {
-                    let first = query.filter.numbers.start;
-                    self.anchors.each(*key, first, FOLLOWED_MAX, |it| votes.add(it, 1));
-                }
-            }
+            self.follow_popular(query, &by_anchors, &mut votes);
             found = votes.ranked(shares_enough);
         }
         found.into_iter().map(|it| it.0).collect()
+    }
+
+    fn follow_popular(&self, query: NearQuery<'_>, found: &Found, votes: &mut Votes<'_>) {
+        let keys = &query.keys.anchors;
+        let window = if keys.len() >= WINDOWED_MIN { ANCHOR_STRIDE } else { 1 };
+        let frequencies: Vec<u32> = found.frequencies(0..keys.len()).collect();
+        let first = query.filter.numbers.start;
+        let mut numbers: Vec<u32> = Vec::new();
+        for (keys, frequencies) in keys.chunks(window).zip(frequencies.chunks(window)) {
+            for (key, _) in keys.iter().zip(frequencies).filter(|it| *it.1 > POPULAR_ABOVE) {
+                self.anchors.each(*key, first, FOLLOWED_MAX, |it| {
+                    let passes = votes.passes(it);
+                    numbers.extend(passes.then_some(it));
+                    passes
+                });
+            }
+            numbers.sort_unstable();
+            numbers.dedup();
+            for number in numbers.drain(..) {
+                votes.add(number, 1);
+            }
+        }
     }
 
     /// `found` has the shingles of the teaser from `start` on.

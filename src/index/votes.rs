@@ -33,12 +33,17 @@ impl<'a> Votes<'a> {
         self.len
     }
 
+    /// Whether an article passes the filter.
+    #[inline]
+    pub(super) fn passes(&self, number: u32) -> bool {
+        self.filter.numbers.contains(&number)
+            && (self.is_open || self.filter.passes(number, &self.columns.facets(number)))
+    }
+
     /// Counts `weight` for an article, if it passes the filter and there is room for it.
     #[inline]
     pub(super) fn add(&mut self, number: u32, weight: u32) -> bool {
-        if !self.filter.numbers.contains(&number)
-            || !self.is_open && !self.filter.passes(number, &self.columns.facets(number))
-        {
+        if !self.passes(number) {
             return false;
         }
         let at = self.place(number);

@@ -152,7 +152,7 @@ fn tokens(number: u32) -> Vec<u32> {
 fn entry(number: u32) -> Entry {
     let tokens = tokens(number);
     let sketch = Sketch::of(&tokens, &shingle::shingles(&tokens));
-    let fields = FieldTokens { text: tokens, ..FieldTokens::default() };
+    let fields = FieldTokens::new(&[], &[], &tokens);
     Entry {
         number: ArticleNumber(number),
         keys: Keys::of_article(&fields, sketch),

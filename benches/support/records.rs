@@ -15,7 +15,7 @@ use doublon::text::tokens::Tokens;
 pub(crate) fn entry(number: u32, text: &str) -> Entry {
     let tokens = Tokens::of(text).hashes;
     let sketch = Sketch::of(&tokens, &shingle::shingles(&tokens));
-    let fields = FieldTokens { text: tokens, ..FieldTokens::default() };
+    let fields = FieldTokens::new(&[], &[], &tokens);
     Entry {
         number: ArticleNumber(number),
         keys: Keys::of_article(&fields, sketch),

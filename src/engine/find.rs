@@ -211,7 +211,7 @@ impl Core {
                 let number = self.number(id.as_str())?;
                 let gone = || EngineError::ArticleNotFound(id.as_str().to_owned());
                 let features = self.features([number])?.remove(&number).ok_or_else(gone)?;
-                Ok((Subject::of(&features.fields.text), Some(number)))
+                Ok((Subject::of(features.fields.text()), Some(number)))
             }
         }
     }
@@ -292,10 +292,10 @@ fn compare<'a>(
     (number, features): (ArticleNumber, &'a Features),
 ) -> Option<Related<'a>> {
     let shared_min = Overlap::shared_min(subject.shingle_count(), features.shingle_count);
-    if !bound.may_share(&features.fields.text, shared_min) {
+    if !bound.may_share(features.fields.text(), shared_min) {
         return None;
     }
-    let theirs = shingle::shingles(&features.fields.text);
+    let theirs = shingle::shingles(features.fields.text());
     let overlap = subject.shingles.overlap(&theirs, features.shingle_count);
     let simhash_distance_bits = subject.sketch().simhash.distance_bits(features.simhash);
     let relation = overlap.relation()?;

@@ -44,8 +44,7 @@ impl Prepared {
             description: PackedSpans::of(&description.spans),
             text: PackedSpans::of(&text.spans),
         };
-        let fields =
-            FieldTokens { title: title.hashes, description: description.hashes, text: text.hashes };
+        let fields = FieldTokens::new(&title.hashes, &description.hashes, &text.hashes);
         let (id, facets) = (article.id.clone(), article.facets());
         let mut content = record::content(article.clone());
         let content_print = record::content_print(&content);

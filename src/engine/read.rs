@@ -48,7 +48,7 @@ impl Engine {
         let features = self.core.features([number])?.remove(&number).ok_or_else(gone)?;
         let signature = Signature {
             sketch: features.sketch(),
-            token_count: features.fields.text.len(),
+            token_count: features.fields.text().len(),
             shingle_count: features.shingle_count,
         };
         Ok((stored, signature))

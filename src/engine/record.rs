@@ -192,9 +192,9 @@ impl Features {
         let Self { id, content_print, facets, simhash, minhash, shingle_count, fields, spans } =
             self;
         let Facets { site, language, published_s } = facets;
-        let FieldTokens { title, description, text } = fields;
+        let [title, description, text] = [fields.title(), fields.description(), fields.text()];
         let places = [spans.title.bytes(), spans.description.bytes(), spans.text.bytes()];
-        let mut out = Vec::with_capacity(256 + id.as_str().len() + 4 * fields.len());
+        let mut out = Vec::with_capacity(256 + id.as_str().len() + 4 * fields.whole().len());
         out.push(FORMAT);
         out.extend_from_slice(&content_print.to_le_bytes());
         out.extend_from_slice(&simhash.bits().to_le_bytes());
@@ -210,7 +210,7 @@ impl Features {
         out.push(u8::from(dictionary.is_some()));
         out.extend_from_slice(id.as_str().as_bytes());
         places.into_iter().for_each(|it| out.extend_from_slice(it));
-        tokens::encode(&fields.whole(), dictionary.unwrap_or(&Dictionary::default()), &mut out);
+        tokens::encode(fields.whole(), dictionary.unwrap_or(&Dictionary::default()), &mut out);
         out
     }
 
@@ -234,7 +234,7 @@ impl Features {
 
     /// The sketches of the text, computed again.
     pub fn sketch(&self) -> Sketch {
-        Sketch::of(&self.fields.text, &shingle::shingles(&self.fields.text))
+        Sketch::of(self.fields.text(), &shingle::shingles(self.fields.text()))
     }
 }
 
@@ -272,12 +272,10 @@ impl<'a> Reader<'a> {
         }
         let [in_title, in_description, in_text] = spans.map(Option::unwrap_or_default);
         let count = title.checked_add(description).and_then(|it| it.checked_add(text));
-        let mut tokens = tokens::decode(self, dictionary, count.ok_or("it has too many tokens")?)?;
+        let tokens = tokens::decode(self, dictionary, count.ok_or("it has too many tokens")?)?;
         if !self.bytes.is_empty() {
             return Err(format!("{} bytes stand behind its end", self.bytes.len()));
         }
-        let text = tokens.split_off(title + description);
-        let description = tokens.split_off(title);
         Ok(Features {
             id,
             content_print,
@@ -285,7 +283,7 @@ impl<'a> Reader<'a> {
             simhash,
             minhash,
             shingle_count,
-            fields: FieldTokens { title: tokens, description, text },
+            fields: FieldTokens::in_a_row(tokens, title, description),
             spans: FieldSpans { title: in_title, description: in_description, text: in_text },
         })
     }
@@ -324,7 +322,7 @@ mod tests {
             simhash: SimHash::from_bits(0x1122_3344_5566_7788),
             minhash: ShortMinHash::from_bytes(std::array::from_fn(|it| u8::try_from(it).unwrap())),
             shingle_count: 9,
-            fields: FieldTokens { title: vec![1], description: vec![], text: vec![2, 0xffff_ffff] },
+            fields: FieldTokens::new(&[1], &[], &[2, 0xffff_ffff]),
             spans: FieldSpans { title: spans("t"), text: spans("a bc"), ..FieldSpans::default() },
         }
     }

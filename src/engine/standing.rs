@@ -50,7 +50,7 @@ impl Core {
         for ((at, shingles), proposal) in open.into_iter().zip(&shingles).zip(&proposals) {
             let (Some(text), Some(flag)) = (texts.get(at), flags.get_mut(at)) else { continue };
             let holders = proposal.candidates.iter().filter_map(|it| features.get(it));
-            let holds = |it: &Features| runs::place_of(text, &it.fields.text).is_some();
+            let holds = |it: &Features| runs::place_of(text, it.fields.text()).is_some();
             let holders = holders.filter(|it| !own.contains(&it.id) && holds(it));
             *flag = are_unrelated(holders, shingles.len());
         }

@@ -17,7 +17,6 @@ use crate::engine::prepare::Prepared;
 use crate::engine::put::{Placed, PutOutcome, skip_reasons};
 use crate::engine::record::{self, Features, Learner};
 use crate::hash::{HashMap, HashSet};
-use crate::index::keys::FieldTokens;
 use crate::index::{CANDIDATES_MAX, Entry, Filter};
 use crate::store::{ArticleNumber, StoreError, Write};
 
@@ -167,10 +166,7 @@ impl Committer {
     fn learn(&mut self, plan: &Plan) {
         let Some(learner) = &mut self.learner else { return };
         let stored = plan.answers.iter().filter_map(Answer::stored);
-        let mut learnt = stored.filter_map(|put| {
-            let FieldTokens { title, description, text } = &put.prepared.features.fields;
-            learner.add(title.iter().chain(description).chain(text))
-        });
+        let mut learnt = stored.filter_map(|put| learner.add(put.prepared.features.fields.whole()));
         let Some(dictionary) = learnt.next() else { return };
         self.learner = None;
         match self.core.store.keep(&dictionary.to_bytes()) {

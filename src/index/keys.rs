@@ -44,37 +44,53 @@ pub struct Keys {
     pub sketch: Sketch,
 }
 
-/// The tokens of an article's fields.
+/// The tokens of an article's fields, which stand in a row: title, description, text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FieldTokens {
-    /// Of the title.
-    pub title: Vec<TokenHash>,
-    /// Of the description.
-    pub description: Vec<TokenHash>,
-    /// Of the text.
-    pub text: Vec<TokenHash>,
+    all: Vec<TokenHash>,
+    title_end: usize,
+    description_end: usize,
 }
 
 impl FieldTokens {
-    /// Number of tokens of all fields.
-    pub fn len(&self) -> usize {
-        self.title.len() + self.description.len() + self.text.len()
+    /// Of the fields.
+    pub fn new(title: &[TokenHash], description: &[TokenHash], text: &[TokenHash]) -> Self {
+        let all = [title, description, text].concat();
+        Self::in_a_row(all, title.len(), description.len())
     }
 
-    /// Whether no field has a token.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+    /// Of the fields in a row, of which the title has the first tokens and the
+    /// description those behind.
+    pub fn in_a_row(all: Vec<TokenHash>, title: usize, description: usize) -> Self {
+        let title_end = title.min(all.len());
+        let description_end = title_end.saturating_add(description).min(all.len());
+        Self { all, title_end, description_end }
+    }
+
+    /// Of the title.
+    pub fn title(&self) -> &[TokenHash] {
+        self.all.get(..self.title_end).unwrap_or_default()
+    }
+
+    /// Of the description.
+    pub fn description(&self) -> &[TokenHash] {
+        self.all.get(self.title_end..self.description_end).unwrap_or_default()
+    }
+
+    /// Of the text.
+    pub fn text(&self) -> &[TokenHash] {
+        self.all.get(self.description_end..).unwrap_or_default()
+    }
+
+    /// Of all fields.
+    pub fn whole(&self) -> &[TokenHash] {
+        &self.all
     }
 
     /// Title, description and lead: what the terms of an article are taken from.
     pub fn leading(&self) -> [&[TokenHash]; 3] {
-        let lead = self.text.len().min(LEAD_TOKENS);
-        [&self.title, &self.description, self.text.get(..lead).unwrap_or_default()]
-    }
-
-    /// All fields in a row: title, description, text.
-    pub fn whole(&self) -> Vec<TokenHash> {
-        [&self.title[..], &self.description, &self.text].concat()
+        let lead = self.text().len().min(LEAD_TOKENS);
+        [self.title(), self.description(), self.text().get(..lead).unwrap_or_default()]
     }
 }
 
@@ -82,12 +98,12 @@ impl Keys {
     /// Of an article that is stored.
     #[expect(clippy::large_types_passed_by_value, reason = "it is kept")]
     pub fn of_article(fields: &FieldTokens, sketch: Sketch) -> Self {
-        let text = shingle::shingles(&fields.text).into_iter().enumerate();
+        let text = shingle::shingles(fields.text()).into_iter().enumerate();
         let sparse = text
             .filter(|(at, _)| *at < DENSE_TOKENS || at % ANCHOR_STRIDE == 0)
             .map(|(_, shingle)| shingle);
-        let mut anchors: Vec<u64> = shingle::shingles(&fields.title);
-        anchors.extend(shingle::shingles(&fields.description));
+        let mut anchors: Vec<u64> = shingle::shingles(fields.title());
+        anchors.extend(shingle::shingles(fields.description()));
         anchors.extend(sparse);
         Self { anchors: distinct(anchors), terms: term::distinct(fields.leading()), sketch }
     }
@@ -146,7 +162,7 @@ mod tests {
     use super::*;
 
     fn keys(text: &[u32]) -> Keys {
-        let fields = FieldTokens { text: text.to_vec(), ..FieldTokens::default() };
+        let fields = FieldTokens::new(&[], &[], text);
         Keys::of_article(&fields, Sketch::of(text, &shingle::shingles(text)))
     }
 

@@ -40,6 +40,9 @@ const EXPECTED_SHARE: f64 = 0.5 * OVERLAP_MIN;
 /// than all blocks.
 const BLOCK_VOTES: u32 = 1 << 16;
 const BAND_VOTES: u32 = 1 << 22;
+/// Postings of a SimHash block that is followed, at most: what more articles have are
+/// the common words of a language.
+const BLOCK_POSTINGS_MAX: u32 = 2048;
 /// Anchors that a text must share with an article whose SimHash is near and with which it
 /// shares no band. Texts with the same common words have one SimHash.
 const NEAR_ANCHORS_MIN: u32 = 2;
@@ -179,10 +182,11 @@ impl MemoryIndex {
 
         let columns = self.read_columns();
         let mut votes = Votes::new(query.filter, &columns);
-        follow_all(&self.bands, &bands, &by_bands, |number| votes.add(number, BAND_VOTES), query);
+        let add = |number| votes.add(number, BAND_VOTES);
+        follow(&self.bands, (&bands, &by_bands, u32::MAX), query, add);
         let is_near = |it: u32| is_within(columns.simhash(it), simhash);
         let add = |number| is_near(number) && votes.add(number, BLOCK_VOTES);
-        follow_all(&self.blocks, &blocks, &by_blocks, add, query);
+        follow(&self.blocks, (&blocks, &by_blocks, BLOCK_POSTINGS_MAX), query, add);
         for key in 0..query.keys.anchors.len() {
             for number in by_anchors.numbers(key) {
                 votes.add(*number, 1);
@@ -247,9 +251,7 @@ impl MemoryIndex {
                 for number in found.numbers(place) {
                     votes.add(*number, weight);
                 }
-            } else if votes.len() >= CANDIDATES_ENOUGH {
-                self.anchors.confirm(key, &mut votes, weight);
-            } else {
+            } else if votes.len() < CANDIDATES_ENOUGH {
                 let first = query.filter.numbers.start;
                 self.anchors.each(key, first, FOLLOWED_MAX, |it| votes.add(it, weight));
             }
@@ -308,15 +310,16 @@ fn together(queries: &[TeaserQuery<'_>]) -> usize {
 
 /// Calls `add` with the numbers of keys that were found, of a popular one with the
 /// oldest that it accepts.
-fn follow_all(
+/// Calls `add` with the articles of the keys that at most so many have; where they are
+/// many, with the oldest ones.
+fn follow(
     postings: &Postings,
-    keys: &[u64],
-    found: &Found,
-    mut add: impl FnMut(u32) -> bool,
+    (keys, found, frequency_max): (&[u64], &Found, u32),
     query: NearQuery<'_>,
+    mut add: impl FnMut(u32) -> bool,
 ) {
     for (at, (key, frequency)) in keys.iter().zip(found.frequencies(0..keys.len())).enumerate() {
-        if frequency > POPULAR_ABOVE {
+        if frequency > POPULAR_ABOVE && frequency <= frequency_max {
             postings.each(*key, query.filter.numbers.start, FOLLOWED_MAX, &mut add);
         }
         for number in found.numbers(at) {
@@ -362,7 +365,7 @@ mod tests {
     use crate::sketch::Sketch;
 
     fn entry(number: u32, tokens: &[u32]) -> Entry {
-        let fields = FieldTokens { text: tokens.to_vec(), ..FieldTokens::default() };
+        let fields = FieldTokens::new(&[], &[], tokens);
         Entry {
             number: ArticleNumber(number),
             keys: Keys::of_article(&fields, Sketch::of(tokens, &shingle::shingles(tokens))),

@@ -87,9 +87,12 @@ pub struct SharedBound {
 
 /// Bits a token, about: one shingle in so many has another one's bit by chance.
 const PRINT_BITS: usize = 32;
-/// log2 of the bits, at most, and at least: more fit no cache.
+/// log2 of the bits, at most, since more fit no cache, and at least, so that a short
+/// text is not hit by chance all over a long one.
 const SIZE_BITS_MAX: u32 = 20;
-const SIZE_BITS_MIN: u32 = 6;
+const SIZE_BITS_MIN: u32 = 14;
+/// log2 of the bits of a word.
+const WORD_BITS: u32 = 6;
 /// Shingles that are looked up before it is asked whether the rest can matter.
 const PART: usize = 64;
 
@@ -98,11 +101,11 @@ impl SharedBound {
     pub fn of(tokens: &[TokenHash]) -> Self {
         let wanted = (PRINT_BITS * tokens.len()).next_power_of_two().trailing_zeros();
         let size_bits = wanted.clamp(SIZE_BITS_MIN, SIZE_BITS_MAX);
-        let mut words = vec![0_u64; 1 << (size_bits - SIZE_BITS_MIN)];
+        let mut words = vec![0_u64; 1 << (size_bits - WORD_BITS)];
         let shift = u32::BITS - size_bits;
         for print in prints(tokens) {
             let bit = print >> shift;
-            if let Some(word) = words.get_mut((bit >> SIZE_BITS_MIN) as usize) {
+            if let Some(word) = words.get_mut((bit >> WORD_BITS) as usize) {
                 *word |= 1 << (bit & 63);
             }
         }
@@ -131,7 +134,7 @@ impl SharedBound {
     fn hits(&self, tokens: &[TokenHash]) -> usize {
         let hits = prints(tokens).map(|print| {
             let bit = print >> self.shift;
-            let word = self.words.get((bit >> SIZE_BITS_MIN) as usize).copied().unwrap_or(0);
+            let word = self.words.get((bit >> WORD_BITS) as usize).copied().unwrap_or(0);
             (word >> (bit & 63)) & 1
         });
         usize::try_from(hits.fold(0, u64::wrapping_add)).unwrap_or(usize::MAX)

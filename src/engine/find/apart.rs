@@ -106,7 +106,7 @@ fn shared<'a>(questions: &[Question<'a>], found: &[Vec<Related<'_>>]) -> Vec<Sha
             {
                 continue;
             }
-            let mut runs = shared_runs(tokens, &it.features.fields.text, RUNS_MAX);
+            let mut runs = shared_runs(tokens, it.features.fields.text(), RUNS_MAX);
             runs.retain(|it| it.len >= RUN_WORDS_MIN);
             runs.sort_by_key(|it| std::cmp::Reverse(it.len));
             let longest = runs.into_iter().take(RUNS_LOOKED_UP_MAX);

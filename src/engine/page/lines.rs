@@ -160,7 +160,7 @@ impl Core {
 
 /// Whether words stand in a field of an article as they are.
 fn stands_in(words: &[TokenHash], fields: &FieldTokens) -> bool {
-    let FieldTokens { title, description, text } = fields;
+    let [title, description, text] = [fields.title(), fields.description(), fields.text()];
     [text, title, description].into_iter().any(|it| runs::place_of(words, it).is_some())
 }
 
@@ -181,7 +181,7 @@ mod tests {
             overlap: Overlap { shared: 0, left: 0, right: 0 },
             simhash_distance_bits: 0,
         };
-        (duplicate, FieldTokens { text: Tokens::of(text).hashes, ..FieldTokens::default() })
+        (duplicate, FieldTokens::new(&[], &[], &Tokens::of(text).hashes))
     }
 
     fn answer(id: &str) -> TeaserAnswer {

@@ -105,11 +105,8 @@ pub(crate) struct Learner {
 impl Learner {
     /// Counts the tokens of an article. Gives the dictionary when it has seen
     /// [`LEARNT_FROM`].
-    pub(crate) fn add<'a>(
-        &mut self,
-        tokens: impl Iterator<Item = &'a TokenHash>,
-    ) -> Option<Dictionary> {
-        let mut tokens: Vec<TokenHash> = tokens.copied().collect();
+    pub(crate) fn add(&mut self, tokens: &[TokenHash]) -> Option<Dictionary> {
+        let mut tokens = tokens.to_vec();
         tokens.sort_unstable();
         tokens.dedup();
         for token in tokens {
@@ -140,9 +137,9 @@ mod tests {
         let article = |number: u32| [1, 1, 7 + number % 2, 100 + number / 2, 1_000_000 + number];
         let learnt = u32::try_from(LEARNT_FROM).unwrap();
         for number in 0..learnt - 1 {
-            assert!(learner.add(article(number).iter()).is_none());
+            assert!(learner.add(&article(number)).is_none());
         }
-        let dictionary = learner.add(article(learnt - 1).iter()).unwrap();
+        let dictionary = learner.add(&article(learnt - 1)).unwrap();
         let tokens = dictionary.0.keys();
         assert_eq!(tokens[..3], [1, 7, 8]);
         assert_eq!(tokens.len(), 3 + LEARNT_FROM / 2);

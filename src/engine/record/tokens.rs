@@ -76,21 +76,19 @@ pub(super) fn decode(
     let (mut next, mut at) = (0, 0);
     let bytes = reader.bytes;
     for (tokens, flags) in tokens.chunks_mut(8).zip(flags) {
-        let mut flags = *flags;
+        let mut flags = usize::from(*flags);
         for token in tokens {
-            let rank = if flags & 1 == 0 {
-                next += 1;
-                next - 1
-            } else {
-                match bytes.get(at).map(|it| u32::from(*it)) {
-                    Some(rank) if rank < ONE_BYTE_END => {
-                        at += 1;
-                        rank as usize
-                    }
-                    _ => long_rank(bytes, &mut at)?,
-                }
-            };
+            // Whether a token is a repeat cannot be foretold: no jump depends on it.
+            let repeats = flags & 1;
             flags >>= 1;
+            let byte = usize::from(bytes.get(at).copied().unwrap_or(0));
+            let mut rank = if repeats == 1 { byte } else { next };
+            at += repeats;
+            next += 1 - repeats;
+            if repeats * byte >= ONE_BYTE_END as usize {
+                at -= 1;
+                rank = long_rank(bytes, &mut at)?;
+            }
             *token = *distinct.get(rank).ok_or("it repeats a token that it does not have")?;
         }
     }

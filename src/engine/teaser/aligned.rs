@@ -8,8 +8,10 @@ use crate::hash::HashMap;
 use crate::index::keys::FieldTokens;
 use crate::matching::align::{Pattern, Place};
 use crate::matching::evidence::WHOLE_TITLE_BITS;
+use crate::matching::overlap::SharedBound;
 use crate::matching::runs;
 use crate::matching::verdict::{self, EDITED_SIMILARITY_MIN, STANDING_SIMILARITY_MIN, Verdict};
+use crate::shingle::SHINGLE_TOKENS;
 use crate::store::ArticleNumber;
 use crate::text::tokens::TokenHash;
 
@@ -37,23 +39,31 @@ impl Aligned {
         if candidates.is_empty() {
             return;
         }
+        let known = || candidates.iter().filter_map(|it| Some((*it, features.get(it)?)));
         let mut aligner = Aligner::new(question);
-        for number in candidates {
-            let Some(features) = features.get(number) else { continue };
-            let text = features.fields.whole();
-            let Some(at) = aligner.best_place(&text) else { break };
-            let similarity = aligner.similarity(at);
-            if similarity < EDITED_SIMILARITY_MIN {
+        let rarity = question.rarity();
+        // Most share a phrase or two with the teaser.
+        for (number, features) in known() {
+            if !aligner.may_stand(features.fields.whole()) {
                 continue;
             }
-            self.near.push(*number);
-            let rarity = question.rarity();
-            let is_standing = similarity >= STANDING_SIMILARITY_MIN;
-            let standing = is_standing.then(|| aligner.standing((&features.fields, &text), at));
-            if let Some(it) = standing.flatten().filter(|it| it.bits >= rarity.bits_min()) {
+            let Some(at) = aligner.best_place(features.fields.whole()) else { break };
+            if aligner.similarity(at) < STANDING_SIMILARITY_MIN {
+                continue;
+            }
+            let standing = aligner.standing(&features.fields, at);
+            if let Some(it) = standing.filter(|it| it.bits >= rarity.bits_min()) {
                 let confidence = verdict::standing_confidence(it.bits, rarity.population_bits());
                 let judged = (Verdict::Match, confidence);
-                self.standing.extend(question.found((*number, features), it, judged));
+                self.standing.extend(question.found((number, features), it, judged));
+            }
+        }
+        if self.standing.is_empty() {
+            for (number, features) in known() {
+                let Some(at) = aligner.best_place(features.fields.whole()) else { break };
+                if aligner.similarity(at) >= EDITED_SIMILARITY_MIN {
+                    self.near.push(number);
+                }
             }
         }
         sort(&mut self.standing);
@@ -65,13 +75,28 @@ impl Aligned {
 pub(super) struct Aligner<'a> {
     question: &'a Question<'a>,
     pattern: Pattern<'a>,
+    bound: SharedBound,
     steps_left: usize,
 }
 
 impl<'a> Aligner<'a> {
     pub(super) fn new(question: &'a Question<'a>) -> Self {
-        let pattern = Pattern::new(&question.tokens.hashes);
-        Self { question, pattern, steps_left: ALIGNED_STEPS_MAX }
+        let tokens = &question.tokens.hashes;
+        let (pattern, bound) = (Pattern::new(tokens), SharedBound::of(tokens));
+        Self { question, pattern, bound, steps_left: ALIGNED_STEPS_MAX }
+    }
+
+    /// Whether the teaser may stand in a text, at a tenth of the price of aligning it:
+    /// an edit spoils [`SHINGLE_TOKENS`] of its shingles, the others must be there
+    /// (the q-gram lemma: Jokinen and Ukkonen 1991).
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small count")]
+    fn may_stand(&self, text: &[TokenHash]) -> bool {
+        const ROUNDING: f64 = 1e-6;
+        let len = self.question.tokens.len();
+        let edits = (1.0 - STANDING_SIMILARITY_MIN) * len as f64 + ROUNDING;
+        let spoilt = SHINGLE_TOKENS * edits as usize;
+        let shared_min = (len + 1).saturating_sub(SHINGLE_TOKENS + spoilt);
+        self.bound.may_share(text, shared_min)
     }
 
     /// The best place in an article, given by the tokens of its fields in a row; `None`
@@ -89,19 +114,15 @@ impl<'a> Aligner<'a> {
         1.0 - place.distance as f64 / self.question.tokens.len() as f64
     }
 
-    /// How the teaser stands at a place in the fields, which are given in a row too;
-    /// `None` where not one word matches.
-    pub(super) fn standing(
-        &self,
-        (fields, text): (&FieldTokens, &[TokenHash]),
-        at: Place,
-    ) -> Option<Standing> {
-        let pairs = self.pattern.matched(text, at);
+    /// How the teaser stands at a place in the fields; `None` where not one word
+    /// matches.
+    pub(super) fn standing(&self, fields: &FieldTokens, at: Place) -> Option<Standing> {
+        let pairs = self.pattern.matched(fields.whole(), at);
         let (field, article) = place_in_fields(fields, &pairs)?;
         let Question { proposal, .. } = self.question;
         let runs = runs::consecutive(&pairs);
         let run_bits = self.question.rarity().bits_of_runs(&proposal.frequencies, runs);
-        let is_title = field == Field::Title && article == (0..fields.title.len());
+        let is_title = field == Field::Title && article == (0..fields.title().len());
         let title_bits = if is_title && at.distance == 0 { WHOLE_TITLE_BITS } else { 0.0 };
         let similarity = self.similarity(at);
         Some(Standing {
@@ -120,10 +141,10 @@ fn place_in_fields(
     fields: &FieldTokens,
     pairs: &[(usize, usize)],
 ) -> Option<(Field, Range<usize>)> {
-    let title = fields.title.len();
-    let description = title + fields.description.len();
+    let title = fields.title().len();
+    let description = title + fields.description().len();
     let spans = [
-        (Field::Body, description..description + fields.text.len()),
+        (Field::Body, description..description + fields.text().len()),
         (Field::Description, title..description),
         (Field::Title, 0..title),
     ];

@@ -155,9 +155,9 @@ fn ranked<'a>(
         .filter_map(|number| {
             let features = features.get(number)?;
             let fields = &features.fields;
-            let rest = fields.text.get(LEAD_TOKENS..).unwrap_or_default();
+            let rest = fields.text().get(LEAD_TOKENS..).unwrap_or_default();
             let support = retold.support(&fields.leading(), rest);
-            let place = aligner.best_place(&fields.whole());
+            let place = aligner.best_place(fields.whole());
             let similarity = place.map_or(0.0, |it| aligner.similarity(it));
             Some(Ranked { number: *number, features, support, place, similarity })
         })
@@ -178,7 +178,7 @@ fn found(
     }
     let fields = &it.features.fields;
     let aligned = it.place.filter(|_| verdict::kind(it.similarity) != Kind::Rewritten);
-    let aligned = aligned.and_then(|at| aligner.standing((fields, &fields.whole()), at));
+    let aligned = aligned.and_then(|at| aligner.standing(fields, at));
     let standing = match aligned {
         Some(standing) => standing,
         None => {
@@ -199,9 +199,9 @@ fn found(
 /// Where most of the terms stand together.
 fn place(retold: &Retold, fields: &FieldTokens) -> Option<(Field, Range<usize>)> {
     let fields = [
-        (Field::Title, &fields.title),
-        (Field::Description, &fields.description),
-        (Field::Body, &fields.text),
+        (Field::Title, fields.title()),
+        (Field::Description, fields.description()),
+        (Field::Body, fields.text()),
     ];
     let places = fields.into_iter().filter_map(|(field, tokens)| {
         let (bits, range) = retold.densest(tokens)?;

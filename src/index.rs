@@ -2,6 +2,7 @@
 //! hashes alone. Derived from the records and rebuilt from them; a candidate
 //! is never an answer.
 
+mod bits;
 mod columns;
 mod image;
 pub mod keys;

@@ -1,0 +1,154 @@
+//! Bits in a row, lowest first, in words. Knows not what they stand for.
+
+/// Bits that are written.
+#[derive(Debug, Default)]
+pub(super) struct BitWriter {
+    words: Vec<u64>,
+    /// Bits of the last word that are not used.
+    free: u32,
+}
+
+impl BitWriter {
+    /// Appends the lowest `count` bits, at most 32.
+    pub(super) fn push(&mut self, value: u32, count: u32) {
+        debug_assert!(count <= u32::BITS);
+        let value = u64::from(value) & ((1 << count) - 1);
+        let used = u64::BITS - self.free;
+        match self.words.last_mut() {
+            Some(last) if self.free >= count => *last |= shifted(value, used),
+            Some(last) if self.free > 0 => {
+                *last |= value << used;
+                self.words.push(value >> self.free);
+                self.free += u64::BITS;
+            }
+            _ => {
+                self.words.push(value);
+                self.free = u64::BITS;
+            }
+        }
+        self.free -= count;
+    }
+
+    /// Appends a number by Golomb's code with a power of two (Rice 1979): what is above
+    /// `low_bits` as so many ones and a zero, then the rest.
+    pub(super) fn push_rice(&mut self, value: u32, low_bits: u32) {
+        let mut high = value.checked_shr(low_bits).unwrap_or(0);
+        while high >= u32::BITS {
+            self.push(u32::MAX, u32::BITS);
+            high -= u32::BITS;
+        }
+        self.push((1 << high) - 1, high);
+        self.push(0, 1);
+        self.push(value, low_bits);
+    }
+
+    /// The words.
+    pub(super) fn finish(self) -> Vec<u64> {
+        self.words
+    }
+}
+
+fn shifted(value: u64, by: u32) -> u64 {
+    value.checked_shl(by).unwrap_or(0)
+}
+
+/// Bits that are read.
+#[derive(Debug, Clone)]
+pub(super) struct BitReader<'a> {
+    words: &'a [u64],
+    at: usize,
+}
+
+impl<'a> BitReader<'a> {
+    pub(super) fn new(words: &'a [u64]) -> Self {
+        Self { words, at: 0 }
+    }
+
+    /// The next `count` bits, at most 32; `None` behind the last word.
+    #[inline]
+    pub(super) fn read(&mut self, count: u32) -> Option<u32> {
+        if count == 0 {
+            return Some(0);
+        }
+        let bits = self.peek()? & ((1 << count) - 1);
+        self.at += count as usize;
+        u32::try_from(bits).ok()
+    }
+
+    /// A number written by [`BitWriter::push_rice`].
+    #[inline]
+    pub(super) fn read_rice(&mut self, low_bits: u32) -> Option<u32> {
+        let mut high = 0_u32;
+        loop {
+            let ones = self.peek()?.trailing_ones().min(u32::BITS);
+            self.at += ones as usize;
+            high = high.checked_add(ones)?;
+            if ones < u32::BITS {
+                break;
+            }
+        }
+        self.at += 1;
+        let high = u64::from(high) << low_bits;
+        u32::try_from(high).ok()?.checked_add(self.read(low_bits)?)
+    }
+
+    /// The next 64 bits, those behind the last word as zeros.
+    #[inline]
+    fn peek(&self) -> Option<u64> {
+        let (word, bit) = (self.at / 64, u32::try_from(self.at % 64).unwrap_or(0));
+        let low = self.words.get(word)? >> bit;
+        let next = self.words.get(word + 1).copied().unwrap_or(0);
+        Some(low | shifted(next, u64::BITS - bit))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(
+            items in proptest::collection::vec((any::<bool>(), any::<u32>(), 0_u32..33), 0..200),
+        ) {
+            let mut writer = BitWriter::default();
+            for (is_rice, value, bits) in &items {
+                match is_rice {
+                    // No more than some hundred ones in a row.
+                    true => writer.push_rice(*value, (*bits).max(26)),
+                    false => writer.push(*value, *bits),
+                }
+            }
+            let words = writer.finish();
+            let mut reader = BitReader::new(&words);
+            for (is_rice, value, bits) in items {
+                if is_rice {
+                    prop_assert_eq!(reader.read_rice(bits.max(26)), Some(value));
+                } else {
+                    let mask = u32::MAX.checked_shr(32 - bits).unwrap_or(0);
+                    prop_assert_eq!(reader.read(bits), Some(value & mask));
+                }
+            }
+        }
+
+        #[test]
+        fn damage_is_no_panic(words in proptest::collection::vec(any::<u64>(), 0..9), bits in 0_u32..33) {
+            let mut reader = BitReader::new(&words);
+            let mut read = 0;
+            while reader.read_rice(bits).and_then(|_| reader.read(bits)).is_some() {
+                read += 1;
+            }
+            prop_assert!(read <= 64 * 9);
+        }
+    }
+
+    #[test]
+    fn the_bits_are_those_of_the_code() {
+        let mut writer = BitWriter::default();
+        writer.push_rice(0b1101, 2); // three ones, a zero, then 01
+        writer.push(0b101, 3);
+        assert_eq!(writer.finish(), [0b101_01_0_111]);
+    }
+}

@@ -23,8 +23,13 @@ use crate::store::ArticleNumber;
 /// Postings of one popular key that a question follows, at most: the oldest
 /// articles that have it and pass the filter.
 const FOLLOWED_MAX: usize = 256;
-/// Popular keys are followed only while a question has fewer candidates.
+/// Keys with more postings are followed only while a teaser has fewer candidates.
 const CANDIDATES_ENOUGH: usize = 16;
+/// Share of the bits that a match needs from which on a teaser's best candidate is left
+/// as it is, and popular keys are not looked at.
+const SURE_SHARE: f64 = 1.5;
+/// Postings of popular keys in which pairs are looked for, at most.
+const PAIRED_POSTINGS_MAX: usize = 8192;
 /// Postings of terms that a question follows, rarest terms first; behind them,
 /// terms only confirm what has been found.
 const TERM_POSTINGS_MAX: u32 = 8192;
@@ -244,24 +249,59 @@ impl MemoryIndex {
         rarest.dedup_by_key(|it| it.0);
         let columns = self.read_columns();
         let mut votes = Votes::new(query.filter, &columns);
-        for ((frequency, key), place) in rarest {
+        for ((frequency, key), place) in rarest.iter().copied() {
             // Sixteenths of a bit: whole numbers make the order exact.
             let weight = sixteenths(rarity.bits(frequency));
             if frequency <= POPULAR_ABOVE {
                 for number in found.numbers(place) {
                     votes.add(*number, weight);
                 }
-            } else if votes.len() < CANDIDATES_ENOUGH {
+            } else if frequency as usize <= FOLLOWED_MAX {
                 let first = query.filter.numbers.start;
                 self.anchors.each(key, first, FOLLOWED_MAX, |it| votes.add(it, weight));
             }
         }
-        let ranked = votes.ranked(|_, _| true);
+        let mut ranked = votes.ranked(|_, _| true);
+        let sure = sixteenths(SURE_SHARE * rarity.bits_min());
+        if ranked.first().is_none_or(|it| it.1 < sure) {
+            let popular = rarest.iter().map(|it| it.0);
+            let popular: Vec<_> = popular.filter(|it| it.0 as usize > FOLLOWED_MAX).collect();
+            self.propose_pairs(&popular, &mut votes);
+            for (frequency, key) in popular {
+                self.anchors.confirm(key, &mut votes, sixteenths(rarity.bits(frequency)));
+            }
+            ranked = votes.ranked(|_, _| true);
+        }
         let most = ranked.first().map_or(0, |it| it.1);
         let strong_min = STRONG_SHARE * f64::from(most);
         let strong = ranked.iter().take_while(|it| f64::from(it.1) >= strong_min).count();
         let candidates = ranked.into_iter().map(|it| it.0).collect();
         TeaserProposal { frequencies, candidates, strong, article_count }
+    }
+
+    /// Proposes the oldest articles of each popular phrase while there are few
+    /// candidates, and those that have two or more of the phrases: where a teaser has no
+    /// rare phrase, these tell its article.
+    fn propose_pairs(&self, popular: &[(u32, u64)], votes: &mut Votes<'_>) {
+        let mut numbers: Vec<u32> = Vec::new();
+        for (frequency, key) in popular {
+            if votes.len() < CANDIDATES_ENOUGH {
+                self.anchors.each(*key, 0, FOLLOWED_MAX, |it| votes.add(it, 0));
+            }
+            let room = PAIRED_POSTINGS_MAX.saturating_sub(numbers.len());
+            if *frequency as usize <= room {
+                self.anchors.each(*key, 0, room, |it| {
+                    numbers.push(it);
+                    true
+                });
+            }
+        }
+        numbers.sort_unstable();
+        for same in numbers.chunk_by(|a, b| a == b).filter(|it| it.len() > 1) {
+            if let Some(number) = same.first() {
+                votes.add(*number, 0);
+            }
+        }
     }
 
     /// The rarest terms propose, all terms rank.

@@ -369,3 +369,32 @@ async fn the_standing_text_of_a_site_makes_no_duplicates() {
     assert_eq!(found[0].relation(), v1::Relation::Duplicate);
     server.stop().await;
 }
+
+#[tokio::test]
+async fn without_texts_all_answers_are_the_same() {
+    let (mut with, mut without) = (Server::in_memory().await, Server::without_texts().await);
+    let other = "Seen from the harbour hall the storms of forty years look small, the keeper says.";
+    let page = format!("{other}\n\n{TEXT}\n\nRead more\nThe lighthouse keeper of Port Lannec...");
+    let mut answers = Vec::new();
+    for server in [&mut with, &mut without] {
+        server.put("keeper", TEXT).await;
+        let copy = server.put("copy", &TEXT.replace("Friday", "Monday")).await;
+        let mut client = raw(server).await;
+        let teaser = v1::MatchTeaserRequest {
+            text: "has written down every storm of the last for...".into(),
+            ..Default::default()
+        };
+        let matched = client.match_teaser(teaser).await.unwrap().into_inner();
+        assert_eq!(matched.matches[0].article_span.unwrap().start_byte, 37);
+        let page = v1::AnalyzePageRequest { text: page.clone(), ..Default::default() };
+        let page = client.analyze_page(page).await.unwrap().into_inner();
+        let get = v1::GetArticleRequest { article_id: "keeper".into() };
+        let got = client.get_article(get).await.unwrap().into_inner();
+        answers.push((format!("{copy:?} {matched:?} {page:?} {:?}", got.signature), got.article));
+    }
+    assert_eq!(answers[0].0, answers[1].0);
+    let text = |at: usize| answers[at].1.as_ref().unwrap().text.clone();
+    assert_eq!((text(0).as_str(), text(1).as_str()), (TEXT, ""));
+    with.stop().await;
+    without.stop().await;
+}

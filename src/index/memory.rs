@@ -55,6 +55,9 @@ const NEAR_ANCHORS_MIN: u32 = 2;
 /// most one vote each, as many as the sparse anchors of a shared passage give. Else a
 /// stock sentence in the dense beginning of an article counted eight times.
 const WINDOWED_MIN: usize = 128;
+/// Popular keys of such a window from which on it is looked at: a passage that many
+/// articles have is popular in a row, common phrases are so here and there.
+const POPULAR_TOGETHER_MIN: usize = 3;
 
 /// Shingles of teasers that are looked up together, at most, but for those of one.
 const SHINGLES_TOGETHER: usize = 512;
@@ -222,7 +225,11 @@ impl MemoryIndex {
         let first = query.filter.numbers.start;
         let mut numbers: Vec<u32> = Vec::new();
         for (keys, frequencies) in keys.chunks(window).zip(frequencies.chunks(window)) {
-            for (key, _) in keys.iter().zip(frequencies).filter(|it| *it.1 > POPULAR_ABOVE) {
+            let popular = keys.iter().zip(frequencies).filter(|it| *it.1 > POPULAR_ABOVE);
+            if popular.clone().count() < POPULAR_TOGETHER_MIN.min(window) {
+                continue;
+            }
+            for (key, _) in popular {
                 self.anchors.each(*key, first, FOLLOWED_MAX, |it| {
                     let passes = votes.passes(it);
                     numbers.extend(passes.then_some(it));

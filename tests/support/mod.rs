@@ -32,12 +32,26 @@ impl Server {
     }
 
     pub(crate) async fn start_with(data_dir: Option<PathBuf>, cues: Cues) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap().to_string();
         let drain_timeout = Duration::from_secs(5);
         let cues = Arc::new(cues);
-        let settings =
-            Settings { data_dir, keeps_text: true, cache_bytes: 16 << 20, drain_timeout, cues };
+        let cache_bytes = 16 << 20;
+        Self::run(Settings { data_dir, keeps_text: true, cache_bytes, drain_timeout, cues }).await
+    }
+
+    pub(crate) async fn without_texts() -> Self {
+        Self::run(Settings {
+            data_dir: None,
+            keeps_text: false,
+            cache_bytes: 16 << 20,
+            drain_timeout: Duration::from_secs(5),
+            cues: Arc::new(Cues::builtin().clone()),
+        })
+        .await
+    }
+
+    async fn run(settings: Settings) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(service::run(listener, settings, async move {
             stopped.await.ok();

@@ -209,8 +209,11 @@ impl Features {
         }
         out.push(u8::from(dictionary.is_some()));
         out.extend_from_slice(id.as_str().as_bytes());
-        places.into_iter().for_each(|it| out.extend_from_slice(it));
-        tokens::encode(fields.whole(), dictionary.unwrap_or(&Dictionary::default()), &mut out);
+        for bytes in places {
+            out.extend_from_slice(bytes);
+        }
+        let none = Dictionary::default();
+        tokens::encode(fields.whole(), dictionary.unwrap_or(&none), &mut out);
         out
     }
 

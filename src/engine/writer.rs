@@ -172,7 +172,7 @@ impl Committer {
         match self.core.store.keep(&dictionary.to_bytes()) {
             Ok(()) => drop(self.core.dictionary.set(dictionary)),
             Err(error) => {
-                tracing::warn!(%error, "the dictionary could not be kept, it is learnt again after the next start")
+                tracing::warn!(%error, "the dictionary was not kept, another start learns it again");
             }
         }
     }

@@ -149,6 +149,6 @@ mod tests {
         let mut writer = BitWriter::default();
         writer.push_rice(0b1101, 2); // three ones, a zero, then 01
         writer.push(0b101, 3);
-        assert_eq!(writer.finish(), [0b101_01_0_111]);
+        assert_eq!(writer.finish(), [0b1_0101_0111]);
     }
 }

@@ -77,7 +77,6 @@ impl ShortMinHash {
     }
 
     /// From the bytes of an earlier one.
-    #[expect(clippy::large_types_passed_by_value, reason = "it is kept")]
     pub fn from_bytes(bytes: [u8; VALUES]) -> Self {
         Self(bytes)
     }

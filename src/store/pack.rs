@@ -33,31 +33,31 @@ impl<'a> Pack<'a> {
 
     /// The bytes of a record.
     pub(super) fn get(self, number: u32) -> Result<Option<&'a [u8]>, Damage> {
-        let found = self.entries.binary_search_by_key(&number, |it| entry(it).0);
+        let found = self.entries.binary_search_by_key(&number, |it| entry(*it).0);
         found.ok().map(|at| self.record(at)).transpose()
     }
 
     /// All records with their numbers, ascending.
     pub(super) fn records(self) -> impl Iterator<Item = Result<(u32, &'a [u8]), Damage>> {
-        let numbers = self.entries.iter().map(|it| entry(it).0);
+        let numbers = self.entries.iter().map(|it| entry(*it).0);
         numbers.enumerate().map(move |(at, number)| Ok((number, self.record(at)?)))
     }
 
     /// The greatest number.
     pub(super) fn last(self) -> Option<u32> {
-        self.entries.last().map(|it| entry(it).0)
+        self.entries.last().map(|it| entry(*it).0)
     }
 
     fn record(self, at: usize) -> Result<&'a [u8], Damage> {
-        let end = |at: usize| self.entries.get(at).map(|it| entry(it).1 as usize);
+        let end = |at: usize| self.entries.get(at).map(|it| entry(*it).1 as usize);
         let start = if at == 0 { Some(0) } else { end(at - 1) };
         let range = start.zip(end(at)).map(|(start, end)| start..end);
         range.and_then(|it| self.records.get(it)).ok_or("a pack of records is damaged")
     }
 }
 
-fn entry(bytes: &[u8; ENTRY_BYTES]) -> (u32, u32) {
-    let [n0, n1, n2, n3, e0, e1, e2, e3] = *bytes;
+fn entry(bytes: [u8; ENTRY_BYTES]) -> (u32, u32) {
+    let [n0, n1, n2, n3, e0, e1, e2, e3] = bytes;
     (u32::from_le_bytes([n0, n1, n2, n3]), u32::from_le_bytes([e0, e1, e2, e3]))
 }
 

@@ -147,7 +147,9 @@ mod tests {
         assert_eq!(again.0.keys(), tokens);
         let names = |tokens: &[u32]| {
             let mut out = Vec::new();
-            tokens.iter().for_each(|it| dictionary.encode(*it, &mut out));
+            for token in tokens {
+                dictionary.encode(*token, &mut out);
+            }
             out
         };
         assert_eq!(names(&[7, 1_000_000]), [1, 255, 0x40, 0x42, 0x0f, 0]);

@@ -177,20 +177,19 @@ fn found(
         return None;
     }
     let fields = &it.features.fields;
-    let aligned = it.place.filter(|_| verdict::kind(it.similarity) != Kind::Rewritten);
-    let aligned = aligned.and_then(|at| aligner.standing(fields, at));
-    let standing = match aligned {
-        Some(standing) => standing,
-        None => {
-            let (field, article) = place(retold, fields)?;
-            Standing {
-                kind: Kind::Rewritten,
-                similarity: it.similarity,
-                bits: it.support.whole,
-                field,
-                teaser: 0..question.tokens.len(),
-                article,
-            }
+    let in_order = it.place.filter(|_| verdict::kind(it.similarity) != Kind::Rewritten);
+    let in_order = in_order.and_then(|at| aligner.standing(fields, at));
+    let standing = if let Some(standing) = in_order {
+        standing
+    } else {
+        let (field, article) = place(retold, fields)?;
+        Standing {
+            kind: Kind::Rewritten,
+            similarity: it.similarity,
+            bits: it.support.whole,
+            field,
+            teaser: 0..question.tokens.len(),
+            article,
         }
     };
     question.found((it.number, it.features), standing, (verdict, confidence))

@@ -30,6 +30,9 @@ const PAGE_HEAD_BYTES: usize = 64;
 const FEATURES_PACK_BYTES: usize = (16 << 10) - PAGE_HEAD_BYTES;
 const ARTICLES_PACK_BYTES: usize = (64 << 10) - PAGE_HEAD_BYTES;
 
+/// The key of a pack and its bytes.
+type PackRow = (u32, AccessGuard<'static, &'static [u8]>);
+
 /// The tables, open for reading as of one commit.
 #[derive(Debug)]
 pub(super) struct Snapshot {
@@ -62,11 +65,7 @@ impl Snapshot {
     }
 
     /// The pack in which a record is, if it is there, and the pack's key.
-    pub(super) fn pack_of(
-        &self,
-        part: Part,
-        number: u32,
-    ) -> Result<Option<(u32, AccessGuard<'static, &'static [u8]>)>, StoreError> {
+    pub(super) fn pack_of(&self, part: Part, number: u32) -> Result<Option<PackRow>, StoreError> {
         let row = self.table(part).range(..=number).map_err(failed)?.next_back();
         let row = row.transpose().map_err(failed)?;
         Ok(row.map(|(key, pack)| (key.value(), pack)))

@@ -21,6 +21,7 @@
 //! before it.
 
 use std::io::{self, Read, Write};
+use std::iter;
 use std::sync::atomic::Ordering;
 use std::thread;
 
@@ -33,7 +34,7 @@ use crate::index::columns::{COLUMN_WORDS, Columns};
 use crate::index::memory::MemoryIndex;
 use crate::index::numbers::{Gaps, Numbers};
 use crate::index::postings::{Postings, TABLES};
-use crate::index::slots::{EMPTY, Slots};
+use crate::index::slots::{NARROW_HOMES_MIN, Slots};
 use crate::index::table::Table;
 
 /// Parts of an image, which are written and read apart.
@@ -88,7 +89,7 @@ impl MemoryIndex {
             for place in (part..TABLES).step_by(IMAGE_PARTS) {
                 slots.clear();
                 lists.clear();
-                if let Some(table) = postings.read().get(place).filter(|it| it.homes > 0) {
+                if let Some(table) = postings.read().get(place).filter(|it| it.slots.homes() > 0) {
                     encode_slots(table, &mut slots);
                     encode_lists(table, &mut lists)?;
                 }
@@ -191,12 +192,13 @@ impl MemoryIndex {
         else {
             return Err(damaged("a section stands in the wrong place"));
         };
-        let (homes, slots) = decode_slots(slots).ok_or_else(|| damaged("the slots of a table"))?;
+        let slots = decode_slots(slots).ok_or_else(|| damaged("the slots of a table"))?;
         let (listed, lists) = decode_lists(lists.words)?;
-        let table = Table { slots, homes, used: 0, listed, lists, salt: 0 };
-        let table = table.checked().ok_or_else(|| damaged("a table is out of order"))?;
+        let salt = u32::try_from(place).unwrap_or(u32::MAX);
+        let table = Table::of(salt, slots, listed, lists);
+        let table = table.ok_or_else(|| damaged("a table is out of order"))?;
         if let Some(old) = postings.write().get_mut(place) {
-            *old = Table { salt: old.salt, ..table };
+            *old = table;
         }
         Ok(())
     }
@@ -275,18 +277,17 @@ impl<'a> Section<'a> {
 /// slot in use: by Rice's code how far its tag is above the one before, then [`packed_number`].
 /// A posting takes 36 bits at a million articles.
 fn encode_slots(table: &Table, out: &mut Vec<u64>) {
-    let used = || table.slots.iter().filter(|it| **it != EMPTY);
-    let packing = Packing::of(table.used, used().map(|it| packed_number(*it)).max());
+    let packing = Packing::of(table.used, table.slots.used().map(packed_number).max());
     let Packing { gap_bits, number_bits } = packing;
-    let head = [table.homes, table.slots.len(), table.used].map(|it| it as u64);
+    let head = [table.slots.homes(), table.slots.len(), table.used].map(|it| it as u64);
     out.extend_from_slice(&head);
     out.push((u64::from(gap_bits) << 32) | u64::from(number_bits));
     let mut bits = BitWriter::default();
     let mut tag = 0;
-    for slot in used() {
-        bits.push_rice(hash::high_half(*slot) - tag, gap_bits);
-        bits.push(packed_number(*slot), number_bits);
-        tag = hash::high_half(*slot);
+    for slot in table.slots.used() {
+        bits.push_rice(hash::high_half(slot) - tag, gap_bits);
+        bits.push(packed_number(slot), number_bits);
+        tag = hash::high_half(slot);
     }
     out.extend(bits.finish());
 }
@@ -315,9 +316,8 @@ impl Packing {
     }
 }
 
-/// The number of homes, and the slots: each stands at its home, or behind the one
-/// before.
-fn decode_slots(words: &[u64]) -> Option<(usize, Slots)> {
+/// The slots: each stands at its home, or behind the one before.
+fn decode_slots(words: &[u64]) -> Option<Slots> {
     let [homes, len, used, packing, packed @ ..] = words else { return None };
     let count = |it: &u64| usize::try_from(*it).ok();
     let (homes, len, used) = (count(homes)?, count(len)?, count(used)?);
@@ -326,18 +326,19 @@ fn decode_slots(words: &[u64]) -> Option<(usize, Slots)> {
     if used > len || homes > len || len > SLOTS_MAX || bits_max > u32::BITS {
         return None;
     }
-    let mut slots = Slots::empty(len);
     let mut bits = BitReader::new(packed);
-    let (mut tag, mut next) = (0_u32, 0);
-    for _ in 0..used {
+    let (mut tag, mut decoded) = (0_u32, 0);
+    let ascending = iter::from_fn(|| {
+        if decoded == used {
+            return None;
+        }
         tag = tag.checked_add(bits.read_rice(gap_bits)?)?;
         let number = bits.read(number_bits)?.wrapping_sub(1);
-        let home = usize::try_from((u64::from(tag) * homes as u64) >> 32).unwrap_or(usize::MAX);
-        let at = home.max(next);
-        *slots.get_mut(at)? = (u64::from(tag) << 32) | u64::from(number);
-        next = at + 1;
-    }
-    Some((homes, slots))
+        decoded += 1;
+        Some((u64::from(tag) << 32) | u64::from(number))
+    });
+    let slots = Slots::of(homes, NARROW_HOMES_MIN, ascending);
+    (decoded == used).then_some(slots)
 }
 
 /// Slots of one table, at most: no table has as many.

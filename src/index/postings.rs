@@ -14,7 +14,8 @@ use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::hash;
 use crate::index::numbers::Numbers;
-use crate::index::table::{Grown, Run, Table};
+use crate::index::slots::Slots;
+use crate::index::table::{Run, Table};
 use crate::index::votes::Votes;
 
 /// A key with more postings is popular: its postings are not followed one by one
@@ -109,9 +110,8 @@ impl Postings {
             accepted < count_max && seen < VISITED_MAX
         };
         match run(&self.read(), key) {
-            Run::Slots(slots) => {
-                let numbers = slots.iter().map(|it| hash::low_half(*it));
-                let mut numbers = numbers.skip_while(|it| *it < first);
+            Run::Few(few) => {
+                let mut numbers = few.numbers().iter().copied().skip_while(|it| *it < first);
                 while numbers.next().is_some_and(&mut visit) {}
             }
             Run::List(numbers) => numbers.each_from(first, visit),
@@ -121,10 +121,8 @@ impl Postings {
     /// Counts `weight` for every article of a key that is a candidate already.
     pub(super) fn confirm(&self, key: u64, votes: &mut Votes<'_>, weight: u32) {
         match run(&self.read(), key) {
-            Run::Slots(slots) => {
-                for slot in slots {
-                    votes.confirm(hash::low_half(*slot), weight);
-                }
+            Run::Few(few) => {
+                few.numbers().iter().for_each(|it| votes.confirm(*it, weight));
             }
             Run::List(Numbers::Gaps(gaps)) => {
                 gaps.iter().for_each(|it| votes.confirm(it, weight));
@@ -197,7 +195,7 @@ impl Found {
         let start = u32::try_from(self.numbers.len()).unwrap_or(u32::MAX);
         let frequency = run.frequency();
         match run {
-            Run::Slots(slots) => self.numbers.extend(slots.iter().map(|it| hash::low_half(*it))),
+            Run::Few(few) => self.numbers.extend_from_slice(few.numbers()),
             Run::List(list) if frequency <= POPULAR_ABOVE => self.numbers.extend(list.iter()),
             Run::List(_) => {}
         }
@@ -217,13 +215,13 @@ fn peek<const N: usize>(tables: &[Table], keys: &[u64], ahead: [usize; N]) {
 
 /// The tables that are to grow before they take these keys; the small ones do so by the
 /// way.
-fn grown(tables: &[Table], keys: &[u64]) -> Vec<(usize, Grown)> {
-    let mut all: Vec<(usize, Grown)> = Vec::new();
+fn grown(tables: &[Table], keys: &[u64]) -> Vec<(usize, Slots)> {
+    let mut all: Vec<(usize, Slots)> = Vec::new();
     for place in keys.iter().map(|it| table_of(*it)) {
         let Some(table) = tables.get(place).filter(|it| it.is_full_with(GROWN_AHEAD)) else {
             continue;
         };
-        if table.homes > HOMES_LARGE && all.iter().all(|it| it.0 != place) {
+        if table.slots.homes() > HOMES_LARGE && all.iter().all(|it| it.0 != place) {
             all.push((place, table.grown()));
         }
     }
@@ -232,7 +230,7 @@ fn grown(tables: &[Table], keys: &[u64]) -> Vec<(usize, Grown)> {
 
 #[inline]
 fn run(tables: &[Table], key: u64) -> Run<'_> {
-    tables.get(table_of(key)).map_or(Run::Slots(&[]), |table| table.find(tag_of(key)))
+    tables.get(table_of(key)).map_or(Run::NONE, |table| table.find(tag_of(key)))
 }
 
 #[inline]

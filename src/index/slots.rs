@@ -1,82 +1,452 @@
-//! The memory of a table's slots, all of them empty at first.
+//! The slots of a table, in a row: 64 bits each, a tag above a number, ascending, with
+//! gaps. Knows how they are packed into memory, and not what the numbers are.
 //!
-//! Large tables are mappings of their own. They grow by being replaced, and among
+//! A tag has a home, and its slot stands there or a little behind. So the place of a
+//! slot says about what its tag is, and a *narrow* row leaves out the upper eight bits
+//! of the tag (quotienting, Knuth 1973): 48 bits a slot, with 24 of the number. A row
+//! is *wide*, 64 bits a slot, while it is small, so that a few places are many tags, or
+//! where a number needs more than 24 bits. A narrow row becomes wide by itself when it
+//! has to hold what it cannot.
+//!
+//! Large rows are mappings of their own. They grow by being replaced, and among
 //! thousands of such allocations a heap keeps holes that nothing fits in: it took
 //! three quarters more than it held. And the kernel can give a mapping huge pages,
 //! without which most probes of a table of gigabytes miss the TLB too.
 
-use std::ops::{Deref, DerefMut};
+use std::ops::{Deref, DerefMut, Range};
 
+use bytemuck::Pod;
 use memmap2::{Advice, MmapMut};
+
+use crate::hash;
 
 /// What stands in a slot that is not used; above all that are.
 pub(super) const EMPTY: u64 = u64::MAX;
+/// In place of a number: the postings are in a list of their own.
+pub(super) const LISTED: u32 = u32::MAX;
 
-/// Slots from which on a table is a mapping, and the slots of a page, of which a mapping
-/// has full ones.
+/// Homes from which on a row is narrow: fewer are too few for a slot's place to tell
+/// its tag, so that the row would soon be wide again.
+pub(super) const NARROW_HOMES_MIN: usize = 1 << 15;
+
+/// Slots behind the last home, at first, for what is pushed out of it.
+const TAIL: usize = 8;
+/// Slots from which on a row is a mapping, and by how many such a row is longer than
+/// another.
 const MAPPED_MIN: usize = 1 << 13;
-const PAGE: usize = 1 << 9;
+const MAPPED_STEP: usize = 1 << 9;
 
-/// Slots.
+/// Slots in a row.
 #[derive(Debug)]
-pub(super) struct Slots(Memory);
+pub(super) struct Slots {
+    /// Slots that are the home of a tag: all but the last few.
+    homes: usize,
+    row: Row,
+}
 
 #[derive(Debug)]
-enum Memory {
-    Heap(Vec<u64>),
-    Mapped(MmapMut),
+enum Row {
+    Wide(Memory<u64>),
+    Narrow(Memory<Packed>, Places),
 }
 
 impl Slots {
-    /// At least so many.
-    pub(super) fn empty(len: usize) -> Self {
-        let mut slots = Self::allocate(len);
-        slots.fill(EMPTY);
+    /// So many, at least, all of them empty.
+    fn empty(homes: usize, len: usize, is_narrow: bool) -> Self {
+        let row = if is_narrow {
+            Row::Narrow(Memory::filled(len, PACKED_EMPTY), Places::of(homes))
+        } else {
+            Row::Wide(Memory::filled(len, EMPTY))
+        };
+        Self { homes, row }
+    }
+
+    /// Ascending slots, each at its home or behind the one before.
+    pub(super) fn of(
+        homes: usize,
+        narrow_homes_min: usize,
+        ascending: impl Iterator<Item = u64>,
+    ) -> Self {
+        let mut slots = Self::empty(homes, homes + TAIL, homes >= narrow_homes_min.max(HOMES_MIN));
+        let mut next = 0;
+        for slot in ascending {
+            let at = slots.home(hash::high_half(slot)).max(next);
+            if at >= slots.len() {
+                slots.lengthen();
+            }
+            if !slots.holds(at, slot) || is_near_wide(slot) {
+                slots.widen();
+            }
+            slots.set(at, slot);
+            next = at + 1;
+        }
         slots
+    }
+
+    /// Slots that are the home of a tag.
+    pub(super) fn homes(&self) -> usize {
+        self.homes
+    }
+
+    /// Where a tag's slot stands, or behind.
+    #[inline]
+    pub(super) fn home(&self, tag: u32) -> usize {
+        usize::try_from((u64::from(tag) * self.homes as u64) >> 32).unwrap_or(0)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        match &self.row {
+            Row::Wide(slots) => slots.len(),
+            Row::Narrow(slots, _) => slots.len(),
+        }
     }
 
     /// Bytes of memory.
     pub(super) fn bytes(&self) -> usize {
-        size_of_val::<[u64]>(self)
+        match &self.row {
+            Row::Wide(slots) => size_of_val::<[u64]>(slots),
+            Row::Narrow(slots, _) => size_of_val::<[Packed]>(slots),
+        }
     }
 
-    fn allocate(len: usize) -> Self {
-        if len >= MAPPED_MIN {
-            let bytes = len.next_multiple_of(PAGE) * size_of::<u64>();
-            if let Ok(map) = MmapMut::map_anon(bytes) {
-                // Where there are no huge pages, small ones do.
-                map.advise(Advice::HugePage).ok();
-                return Self(Memory::Mapped(map));
+    /// The slot at a place; empty behind the last.
+    #[inline]
+    pub(super) fn get(&self, at: usize) -> u64 {
+        match &self.row {
+            Row::Wide(slots) => slots.get(at).copied().unwrap_or(EMPTY),
+            Row::Narrow(slots, places) => {
+                slots.get(at).map_or(EMPTY, |it| unpack(*it, places.top(at)))
             }
         }
-        Self(Memory::Heap(vec![EMPTY; len]))
+    }
+
+    /// Something of the slot at a place, for which its memory is read.
+    #[inline]
+    pub(super) fn touch(&self, at: usize) -> u64 {
+        match &self.row {
+            Row::Wide(slots) => slots.get(at).copied().unwrap_or(EMPTY),
+            Row::Narrow(slots, _) => slots.get(at).map_or(EMPTY, |it| word(*it)),
+        }
+    }
+
+    /// All that are not empty.
+    pub(super) fn used(&self) -> impl Iterator<Item = u64> + '_ {
+        (0..self.len()).map(|at| self.get(at)).filter(|it| *it != EMPTY)
+    }
+
+    /// How many slots from a place on pass, each with its place, before one does not.
+    #[inline]
+    pub(super) fn count_while(&self, at: usize, mut is: impl FnMut(usize, u64) -> bool) -> usize {
+        match &self.row {
+            Row::Wide(slots) => {
+                let rest = slots.get(at..).unwrap_or_default();
+                rest.iter().enumerate().take_while(|(on, it)| is(at + on, **it)).count()
+            }
+            Row::Narrow(slots, places) => {
+                let rest = slots.get(at..).unwrap_or_default();
+                let mut top = places.top(at);
+                let unpacked = rest.iter().map(|it| {
+                    let slot = unpack(*it, top);
+                    top = top.wrapping_add(places.step);
+                    slot
+                });
+                unpacked.enumerate().take_while(|(on, it)| is(at + on, *it)).count()
+            }
+        }
+    }
+
+    /// Where the first slot stands that is not below another one.
+    #[inline]
+    pub(super) fn first_not_below(&self, bound: u64) -> usize {
+        let at = self.home(hash::high_half(bound));
+        at + match &self.row {
+            Row::Wide(slots) => count_below(slots.get(at..).unwrap_or_default(), bound),
+            Row::Narrow(slots, _) => {
+                count_packed_below(slots.get(at..).unwrap_or_default(), word(pack(bound)))
+            }
+        }
+    }
+
+    /// Calls `each` with the numbers of the slots from a place on that have a tag, where
+    /// its first one stands, if any; how many there are.
+    #[inline]
+    pub(super) fn each_number(
+        &self,
+        at: usize,
+        tag: u32,
+        mut each: impl FnMut(usize, u32),
+    ) -> usize {
+        match &self.row {
+            Row::Wide(slots) => {
+                let rest = slots.get(at..).unwrap_or_default().iter();
+                let run = rest.take_while(|it| hash::high_half(**it) == tag).enumerate();
+                run.map(|(on, it)| each(on, hash::low_half(*it))).count()
+            }
+            Row::Narrow(slots, _) => {
+                let rest = slots.get(at..).unwrap_or_default().iter().map(|it| word(*it));
+                let tag = u64::from(tag) & HALF_MASK;
+                let run = rest.take_while(|it| *it >> HALF == tag && *it != WORD_EMPTY).enumerate();
+                run.map(|(on, it)| each(on, hash::low_half(number(it)))).count()
+            }
+        }
+    }
+
+    /// Puts a slot in front of the one at a place, which moves up with those behind it.
+    pub(super) fn open(&mut self, at: usize, slot: u64) {
+        let gap = self.first_empty(at);
+        if gap == self.len() {
+            self.lengthen();
+        }
+        // Those behind have greater tags: they hold if even this one did there.
+        let is_held = self.holds(gap, slot)
+            || self.holds(at, slot) && (at..gap).all(|it| self.holds(it + 1, self.get(it)));
+        if !is_held {
+            self.widen();
+        }
+        match &mut self.row {
+            Row::Wide(slots) => slots.copy_within(at..gap, at + 1),
+            Row::Narrow(slots, _) => slots.copy_within(at..gap, at + 1),
+        }
+        self.set(at, slot);
+    }
+
+    /// Takes the first slot of a range out; the others move down, and leave the last
+    /// one empty.
+    pub(super) fn close(&mut self, range: Range<usize>) {
+        let Range { start, end } = range;
+        match &mut self.row {
+            Row::Wide(slots) => slots.copy_within(start + 1..end, start),
+            Row::Narrow(slots, _) => slots.copy_within(start + 1..end, start),
+        }
+        self.set(end - 1, EMPTY);
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_narrow(&self) -> bool {
+        matches!(self.row, Row::Narrow(..))
+    }
+
+    #[inline]
+    fn set(&mut self, at: usize, slot: u64) {
+        match &mut self.row {
+            Row::Wide(slots) => slots.get_mut(at).map(|it| *it = slot),
+            Row::Narrow(slots, _) => slots.get_mut(at).map(|it| *it = pack(slot)),
+        };
+    }
+
+    /// Whether a slot can stand at a place and be known again.
+    #[inline]
+    fn holds(&self, at: usize, slot: u64) -> bool {
+        match &self.row {
+            Row::Wide(_) => true,
+            Row::Narrow(_, places) => {
+                let top = places.top(at);
+                let below_top = (top >> HALF).wrapping_sub(slot >> 32);
+                below_top < BELOW_TOP && unpack(pack(slot), top) == slot
+            }
+        }
+    }
+
+    fn first_empty(&self, at: usize) -> usize {
+        match &self.row {
+            Row::Wide(slots) => first_empty(slots, at, |it| *it == EMPTY),
+            Row::Narrow(slots, _) => first_empty(slots, at, |it| word(*it) == WORD_EMPTY),
+        }
+    }
+
+    /// Adds some slots behind the last.
+    fn lengthen(&mut self) {
+        let len = self.len() + TAIL;
+        match &mut self.row {
+            Row::Wide(slots) => *slots = slots.longer(len, EMPTY),
+            Row::Narrow(slots, _) => *slots = slots.longer(len, PACKED_EMPTY),
+        }
+    }
+
+    fn widen(&mut self) {
+        if let Row::Narrow(slots, places) = &self.row {
+            let mut wide = Memory::filled(slots.len(), EMPTY);
+            for (at, (wide, narrow)) in wide.iter_mut().zip(slots.iter()).enumerate() {
+                *wide = unpack(*narrow, places.top(at));
+            }
+            self.row = Row::Wide(wide);
+        }
     }
 }
 
 impl Default for Slots {
     fn default() -> Self {
-        Self(Memory::Heap(Vec::new()))
+        Self { homes: 0, row: Row::Wide(Memory::Heap(Vec::new())) }
     }
 }
 
-impl Deref for Slots {
-    type Target = [u64];
+/// A narrow slot, little-endian: 24 bits of a number, and the lower 24 bits of a tag.
+type Packed = [u8; 6];
+
+const PACKED_EMPTY: Packed = [u8::MAX; 6];
+/// Bits of a number, and of a tag.
+const HALF: u32 = 24;
+const HALF_MASK: u64 = (1 << HALF) - 1;
+const WORD_EMPTY: u64 = (1 << (2 * HALF)) - 1;
+/// Tags that a slot's own may be below the top of its place: with what the next home
+/// adds, half of those that 24 bits tell apart, so that the slots which a search passes
+/// are told from those that end it by what is left of them.
+const BELOW_TOP: u64 = 7 << (HALF - 4);
+/// Homes of a narrow row, at least: fewer have too many tags each.
+const HOMES_MIN: usize = 1 << (32 + 4 - HALF);
+/// For [`LISTED`]; one more is what an empty slot has.
+const PACKED_LISTED: u64 = HALF_MASK - 1;
+/// Numbers from which on a new row is wide, before it must be: otherwise all tables
+/// would have to be rewritten for one article.
+const NEAR_WIDE: u32 = 7 << (HALF - 3);
+
+/// Where slots of a narrow row stand.
+#[derive(Debug, Clone, Copy)]
+struct Places {
+    /// Tags of one home, in 2^-24.
+    step: u64,
+}
+
+impl Places {
+    fn of(homes: usize) -> Self {
+        Self { step: (1_u64 << (32 + HALF)).div_ceil(homes.max(1) as u64) }
+    }
+
+    /// A tag that no slot at a place exceeds, in 2^-24. The sum of the rounding is less
+    /// than a tag or two, and upwards.
+    #[inline]
+    fn top(self, at: usize) -> u64 {
+        self.step.wrapping_mul(at as u64 + 1)
+    }
+}
+
+/// The slot of which this is left: its tag is the greatest that does not exceed the
+/// top.
+#[inline]
+fn unpack(packed: Packed, top: u64) -> u64 {
+    let packed = word(packed);
+    if packed == WORD_EMPTY {
+        return EMPTY;
+    }
+    let top = top >> HALF;
+    let tag = top.wrapping_sub(top.wrapping_sub(packed >> HALF) & HALF_MASK);
+    (tag << 32) | number(packed)
+}
+
+/// The number of a packed slot, which is not empty.
+#[inline]
+fn number(word: u64) -> u64 {
+    let number = word & HALF_MASK;
+    if number == PACKED_LISTED { u64::from(LISTED) } else { number }
+}
+
+#[inline]
+fn word(packed: Packed) -> u64 {
+    let [low @ .., fifth, sixth] = packed;
+    // Two loads, which the compiler does not see in eight bytes of which two are 0.
+    u64::from(u32::from_le_bytes(low)) | u64::from(u16::from_le_bytes([fifth, sixth])) << 32
+}
+
+/// What is left of a slot in a narrow row; what cannot be left is not what it was.
+#[inline]
+fn pack(slot: u64) -> Packed {
+    if slot == EMPTY {
+        return PACKED_EMPTY;
+    }
+    let number = match hash::low_half(slot) {
+        LISTED => PACKED_LISTED,
+        number => u64::from(number) & HALF_MASK,
+    };
+    let packed = ((slot >> 32 & HALF_MASK) << HALF) | number;
+    let [packed @ .., _, _] = packed.to_le_bytes();
+    packed
+}
+
+fn is_near_wide(slot: u64) -> bool {
+    (NEAR_WIDE..LISTED).contains(&hash::low_half(slot))
+}
+
+/// The memory of a row.
+#[derive(Debug)]
+enum Memory<T> {
+    Heap(Vec<T>),
+    Mapped(MmapMut),
+}
+
+impl<T: Pod> Memory<T> {
+    /// So many slots, at least.
+    fn filled(len: usize, empty: T) -> Self {
+        let mut memory = Self::allocate(len, empty);
+        memory.fill(empty);
+        memory
+    }
+
+    fn allocate(len: usize, empty: T) -> Self {
+        if len >= MAPPED_MIN {
+            let bytes = len.next_multiple_of(MAPPED_STEP) * size_of::<T>();
+            if let Ok(map) = MmapMut::map_anon(bytes) {
+                // Where there are no huge pages, small ones do.
+                map.advise(Advice::HugePage).ok();
+                return Self::Mapped(map);
+            }
+        }
+        Self::Heap(vec![empty; len])
+    }
+
+    /// The same with some more behind.
+    fn longer(&self, len: usize, empty: T) -> Self {
+        let mut longer = Self::filled(len, empty);
+        if let Some(front) = longer.get_mut(..self.len()) {
+            front.copy_from_slice(self);
+        }
+        longer
+    }
+}
+
+impl<T: Pod> Deref for Memory<T> {
+    type Target = [T];
 
     #[inline]
-    fn deref(&self) -> &[u64] {
-        match &self.0 {
-            Memory::Heap(slots) => slots,
-            Memory::Mapped(map) => bytemuck::cast_slice(map),
+    fn deref(&self) -> &[T] {
+        match self {
+            Self::Heap(slots) => slots,
+            Self::Mapped(map) => bytemuck::cast_slice(map),
         }
     }
 }
 
-impl DerefMut for Slots {
+impl<T: Pod> DerefMut for Memory<T> {
     #[inline]
-    fn deref_mut(&mut self) -> &mut [u64] {
-        match &mut self.0 {
-            Memory::Heap(slots) => slots,
-            Memory::Mapped(map) => bytemuck::cast_slice_mut(map),
+    fn deref_mut(&mut self) -> &mut [T] {
+        match self {
+            Self::Heap(slots) => slots,
+            Self::Mapped(map) => bytemuck::cast_slice_mut(map),
         }
     }
+}
+
+/// How many slots stand before one that is not below another.
+#[inline]
+fn count_below(slots: &[u64], bound: u64) -> usize {
+    slots.iter().take_while(|it| **it < bound).count()
+}
+
+/// The same of packed slots, from the home of `bound` on: their tags are nearer to its
+/// own than half of what they can tell apart.
+#[inline]
+fn count_packed_below(slots: &[Packed], bound: u64) -> usize {
+    let is_below = |it: u64| it.wrapping_sub(bound) & (1 << (2 * HALF - 1)) != 0;
+    let words = slots.iter().map(|it| word(*it));
+    words.take_while(|it| *it != WORD_EMPTY && is_below(*it)).count()
+}
+
+/// Where the first empty slot from a place on stands, or the end. Four at a time,
+/// because there are some ten before a gap.
+#[inline]
+fn first_empty<T>(slots: &[T], at: usize, is_empty: impl Fn(&T) -> bool) -> usize {
+    let rest = slots.get(at..).unwrap_or_default();
+    let (fours, _) = rest.as_chunks::<4>();
+    let full = fours.iter().take_while(|it| !it.iter().any(&is_empty)).count() * 4;
+    let behind = rest.iter().skip(full).take_while(|it| !is_empty(it)).count();
+    at + full + behind
 }

@@ -1,15 +1,15 @@
 //! One table of postings: from a 32-bit tag to the numbers of the articles that
 //! have it. Knows neither keys nor locks.
 //!
-//! Slots of 64 bits, tag above number, by *ordered* linear probing (Amble and Knuth
+//! Slots, tag above number, by *ordered* linear probing (Amble and Knuth
 //! 1974): a tag's home is monotone in the tag, and slots never wrap around, so that
 //! all slots stand in ascending order, with gaps. A search ends at the first greater
-//! slot, and the postings of a tag are one slice. So the table may be fuller than one
+//! slot, and the postings of a tag stand together. So the table may be fuller than one
 //! that is searched up to a gap.
 
 use crate::hash;
 use crate::index::numbers::Numbers;
-use crate::index::slots::{EMPTY, Slots};
+use crate::index::slots::{EMPTY, LISTED, NARROW_HOMES_MIN, Slots};
 
 /// Postings of a tag that stand in the table itself, at most. From here on a list
 /// takes less memory, what belongs to it included.
@@ -22,18 +22,11 @@ const PLAIN_AGAIN: usize = 6;
 /// table grows by.
 const LOAD_TENTHS: usize = 9;
 const HOMES_MIN: usize = 8;
-/// Slots behind the last home, at first, for what is pushed out of it.
-const TAIL: usize = 8;
-
-/// In place of a number: the postings are in a list of their own.
-const LISTED: u32 = u32::MAX;
 
 /// Postings by tag.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Table {
     pub(super) slots: Slots,
-    /// Slots that are the home of a tag: all but the last few.
-    pub(super) homes: usize,
     pub(super) used: usize,
     /// Tags that have a list, ascending.
     pub(super) listed: Vec<u32>,
@@ -41,54 +34,75 @@ pub(super) struct Table {
     pub(super) lists: Vec<Numbers>,
     /// Makes tables grow at different times: together they would all be full, or all
     /// be too large.
-    pub(super) salt: u32,
+    salt: u32,
+    /// Homes from which on the slots are narrow.
+    narrow_homes_min: usize,
 }
 
 /// The postings of one tag.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Run<'a> {
-    /// A few: slots, of which the low halves are numbers, ascending.
-    Slots(&'a [u64]),
+    /// At most [`PLAIN_MAX`].
+    Few(Few),
     /// Many.
     List(&'a Numbers),
 }
 
 impl Run<'_> {
+    /// Without postings.
+    pub(super) const NONE: Self = Self::Few(Few { len: 0, numbers: [0; PLAIN_MAX] });
+
     /// Number of postings.
     pub(super) fn frequency(&self) -> u32 {
         match self {
-            Self::Slots(slots) => u32::try_from(slots.len()).unwrap_or(u32::MAX),
+            Self::Few(few) => u32::try_from(few.numbers().len()).unwrap_or(u32::MAX),
             Self::List(numbers) => numbers.len(),
         }
     }
 }
 
-#[expect(clippy::indexing_slicing, reason = "a probe stays below the table's length")]
+/// A few numbers.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Few {
+    len: usize,
+    numbers: [u32; PLAIN_MAX],
+}
+
+impl Few {
+    /// All of them, ascending.
+    #[inline]
+    pub(super) fn numbers(&self) -> &[u32] {
+        self.numbers.get(..self.len).unwrap_or_default()
+    }
+}
+
+#[expect(clippy::indexing_slicing, reason = "there is a list for each listed tag")]
 impl Table {
     pub(super) fn new(salt: u32) -> Self {
-        Self { salt, ..Self::default() }
+        Self {
+            slots: Slots::default(),
+            used: 0,
+            listed: Vec::new(),
+            lists: Vec::new(),
+            salt,
+            narrow_homes_min: NARROW_HOMES_MIN,
+        }
     }
 
     /// What stands where a tag is looked for, and `ahead` slots on: reading it for many
     /// tags before these are looked up lets their cache misses overlap.
     #[inline]
     pub(super) fn peek(&self, tag: u32, ahead: usize) -> u64 {
-        let at = self.home(tag) + ahead;
-        self.slots.get(at).copied().unwrap_or(EMPTY)
+        self.slots.touch(self.slots.home(tag) + ahead)
     }
 
     /// The postings of a tag.
     #[inline]
     pub(super) fn find(&self, tag: u32) -> Run<'_> {
-        let start = self.first_not_below(self.home(tag), slot(tag, 0));
-        let rest = self.slots.get(start..).unwrap_or_default();
-        let len = rest.iter().take_while(|it| hash::high_half(**it) == tag).count();
-        let run = &rest[..len];
-        match run {
-            [only] if hash::low_half(*only) == LISTED => {
-                self.lists.get(self.place_of_list(tag)).map_or(Run::Slots(&[]), Run::List)
-            }
-            _ => Run::Slots(run),
+        let (_, few) = self.run(tag);
+        match few.numbers() {
+            [LISTED] => self.lists.get(self.place_of_list(tag)).map_or(Run::NONE, Run::List),
+            _ => Run::Few(few),
         }
     }
 
@@ -98,32 +112,28 @@ impl Table {
             let grown = self.grown();
             self.adopt(grown);
         }
-        let start = self.first_not_below(self.home(tag), slot(tag, 0));
-        let run = self.slots[start..].iter().take_while(|it| hash::high_half(**it) == tag);
-        let run = run.count();
-        if run == 1 && self.slots[start] == slot(tag, LISTED) {
+        let (start, few) = self.run(tag);
+        if let [LISTED] = few.numbers() {
             let at = self.place_of_list(tag);
             self.lists[at].insert(number);
             return;
         }
-        let at = self.first_not_below(start, slot(tag, number));
-        if self.slots.get(at) == Some(&slot(tag, number)) {
+        let below = few.numbers().iter().take_while(|it| **it < number).count();
+        if few.numbers().get(below) == Some(&number) {
             return;
         }
-        if run < PLAIN_MAX {
-            self.open(at, slot(tag, number));
+        if few.len < PLAIN_MAX {
+            self.slots.open(start + below, slot(tag, number));
+            self.used += 1;
         } else {
-            self.list_apart(tag, start..start + run, number);
+            self.list_apart(tag, &few, number);
         }
     }
 
     /// Removes a posting, if it is there.
     pub(super) fn remove(&mut self, tag: u32, number: u32) {
-        if self.slots.is_empty() {
-            return;
-        }
-        let start = self.first_not_below(self.home(tag), slot(tag, 0));
-        if self.slots.get(start) != Some(&slot(tag, LISTED)) {
+        let start = self.slots.first_not_below(slot(tag, 0));
+        if self.slots.get(start) != slot(tag, LISTED) {
             return self.clear(slot(tag, number));
         }
         let at = self.place_of_list(tag);
@@ -137,31 +147,30 @@ impl Table {
         }
     }
 
-    /// The table with its slots counted, if they are as they are looked for.
-    pub(super) fn checked(mut self) -> Option<Self> {
-        if self.homes > self.slots.len() {
-            return None;
-        }
-        let mut listed = self.listed.iter();
-        let (mut last, mut next_gap) = (None, 0);
-        for (at, slot) in self.slots.iter().enumerate() {
-            if *slot == EMPTY {
-                next_gap = at + 1;
-                continue;
-            }
-            let tag = hash::high_half(*slot);
-            let home = self.home(tag);
-            if last >= Some(*slot) || home < next_gap || home > at {
+    /// Of slots and lists, if they are as they are looked for.
+    pub(super) fn of(
+        salt: u32,
+        slots: Slots,
+        listed: Vec<u32>,
+        lists: Vec<Numbers>,
+    ) -> Option<Self> {
+        let mut expected = listed.iter();
+        let (mut last, mut run, mut used) = (None, 0, 0);
+        for slot in slots.used() {
+            let tag = hash::high_half(slot);
+            run = if last.is_some_and(|it| hash::high_half(it) == tag) { run + 1 } else { 1 };
+            if last >= Some(slot) || run > PLAIN_MAX {
                 return None;
             }
-            if hash::low_half(*slot) == LISTED && listed.next() != Some(&tag) {
+            if hash::low_half(slot) == LISTED && expected.next() != Some(&tag) {
                 return None;
             }
-            last = Some(*slot);
-            self.used += 1;
+            last = Some(slot);
+            used += 1;
         }
-        let is_whole = listed.next().is_none() && self.lists.len() == self.listed.len();
-        is_whole.then_some(self)
+        let is_whole = expected.next().is_none() && lists.len() == listed.len();
+        let narrow_homes_min = NARROW_HOMES_MIN;
+        is_whole.then_some(Self { slots, used, listed, lists, salt, narrow_homes_min })
     }
 
     /// Postings.
@@ -189,35 +198,25 @@ impl Table {
         guess + on - back
     }
 
-    /// Where the first slot from `at` on stands that is not below another one.
+    /// Where the slots of a tag start, and the numbers in them.
     #[inline]
-    fn first_not_below(&self, at: usize, bound: u64) -> usize {
-        let rest = self.slots.get(at..).unwrap_or_default();
-        at + rest.iter().take_while(|it| **it < bound).count()
+    fn run(&self, tag: u32) -> (usize, Few) {
+        let start = self.slots.first_not_below(slot(tag, 0));
+        let mut few = Few { len: 0, numbers: [0; PLAIN_MAX] };
+        few.len = self.slots.each_number(start, tag, |at, number| {
+            if let Some(it) = few.numbers.get_mut(at) {
+                *it = number;
+            }
+        });
+        (start, few)
     }
 
-    /// Puts a slot in front of the one at a place, which moves up with those behind it.
-    fn open(&mut self, at: usize, slot: u64) {
-        let gap = if let Some(behind) = first_empty(&self.slots[at..]) {
-            at + behind
-        } else {
-            let end = self.slots.len();
-            self.slots = longer(&self.slots);
-            end
-        };
-        self.slots.copy_within(at..gap, at + 1);
-        self.slots[at] = slot;
-        self.used += 1;
-    }
-
-    /// Moves the postings of a tag, and one more, to a list of their own.
-    fn list_apart(&mut self, tag: u32, run: std::ops::Range<usize>, number: u32) {
+    /// Moves the few postings of a tag, and one more, to a list of their own.
+    fn list_apart(&mut self, tag: u32, few: &Few, number: u32) {
         let mut numbers = Numbers::default();
-        for _ in run.clone() {
-            // The one behind it moves up.
-            let slot = self.slots[run.start];
-            numbers.insert(hash::low_half(slot));
-            self.clear(slot);
+        for it in few.numbers() {
+            numbers.insert(*it);
+            self.clear(slot(tag, *it));
         }
         numbers.insert(number);
         let at = self.place_of_list(tag);
@@ -226,94 +225,42 @@ impl Table {
         }
         self.lists.insert(at, numbers);
         self.listed.insert(at, tag);
-        let at = self.first_not_below(self.home(tag), slot(tag, 0));
-        self.open(at, slot(tag, LISTED));
+        self.slots.open(self.slots.first_not_below(slot(tag, 0)), slot(tag, LISTED));
+        self.used += 1;
     }
 
     /// Takes a slot out, and moves those behind it up, so that none is away from its
     /// home behind a gap.
     fn clear(&mut self, slot: u64) {
-        let at = self.first_not_below(self.home(hash::high_half(slot)), slot);
-        if self.slots.get(at) != Some(&slot) {
+        let at = self.slots.first_not_below(slot);
+        if self.slots.get(at) != slot {
             return;
         }
-        let mut end = at + 1;
-        while let Some(next) = self.slots.get(end)
-            && *next != EMPTY
-            && self.home(hash::high_half(*next)) < end
-        {
-            end += 1;
-        }
-        self.slots.copy_within(at + 1..end, at);
-        self.slots[end - 1] = EMPTY;
+        let is_away = |at, it| it != EMPTY && self.slots.home(hash::high_half(it)) < at;
+        let behind = self.slots.count_while(at + 1, is_away);
+        self.slots.close(at..at + 1 + behind);
         self.used -= 1;
     }
 
     /// Whether the table is to grow before it takes so many more.
     #[inline]
     pub(super) fn is_full_with(&self, more: usize) -> bool {
-        10 * (self.used + more) > LOAD_TENTHS * self.homes
+        10 * (self.used + more) > LOAD_TENTHS * self.slots.homes()
     }
 
-    /// The slots of the table, and a number of homes that is larger by an eighth, more
-    /// or less.
-    pub(super) fn grown(&self) -> Grown {
-        let random = hash::mix((self.homes as u64) << 32 | u64::from(self.salt)) >> 60;
+    /// The slots of the table, with more homes by an eighth, more or less.
+    pub(super) fn grown(&self) -> Slots {
+        let homes = self.slots.homes();
+        let random = hash::mix((homes as u64) << 32 | u64::from(self.salt)) >> 60;
         let parts = usize::try_from(random).unwrap_or(0) + 8;
-        let homes = (self.homes + self.homes * parts / 128 + 1).max(HOMES_MIN);
-        let mut slots = Slots::empty(homes + TAIL);
-        let mut next = 0;
-        for slot in self.slots.iter().copied().filter(|it| *it != EMPTY) {
-            let at = home(hash::high_half(slot), homes).max(next);
-            if at == slots.len() {
-                slots = longer(&slots);
-            }
-            slots[at] = slot;
-            next = at + 1;
-        }
-        Grown { slots, homes }
+        let homes = (homes + homes * parts / 128 + 1).max(HOMES_MIN);
+        Slots::of(homes, self.narrow_homes_min, self.slots.used())
     }
 
     /// Takes grown slots of this table; returns those that it had.
-    pub(super) fn adopt(&mut self, grown: Grown) -> Slots {
-        self.homes = grown.homes;
-        std::mem::replace(&mut self.slots, grown.slots)
+    pub(super) fn adopt(&mut self, grown: Slots) -> Slots {
+        std::mem::replace(&mut self.slots, grown)
     }
-
-    #[inline]
-    fn home(&self, tag: u32) -> usize {
-        home(tag, self.homes)
-    }
-}
-
-/// The slots of a table that are to replace those that it has.
-#[derive(Debug)]
-pub(super) struct Grown {
-    slots: Slots,
-    homes: usize,
-}
-
-/// The same slots with some more behind.
-fn longer(slots: &Slots) -> Slots {
-    let mut longer = Slots::empty(slots.len() + TAIL);
-    if let Some(front) = longer.get_mut(..slots.len()) {
-        front.copy_from_slice(slots);
-    }
-    longer
-}
-
-#[inline]
-fn home(tag: u32, homes: usize) -> usize {
-    usize::try_from((u64::from(tag) * homes as u64) >> 32).unwrap_or(0)
-}
-
-/// Four at a time, because there are some ten before a gap.
-#[inline]
-fn first_empty(slots: &[u64]) -> Option<usize> {
-    let (fours, _) = slots.as_chunks::<4>();
-    let full = fours.iter().take_while(|it| it.iter().all(|it| *it != EMPTY)).count() * 4;
-    let behind = slots.get(full..)?.iter().position(|it| *it == EMPTY)?;
-    Some(full + behind)
 }
 
 #[inline]
@@ -325,10 +272,10 @@ fn slot(tag: u32, number: u32) -> u64 {
 impl Table {
     /// All postings, by tag and number.
     pub(super) fn all(&self) -> Vec<(u32, u32)> {
-        let slots = self.slots.iter().copied().filter(|it| *it != EMPTY);
-        let tags = slots.map(hash::high_half).collect::<std::collections::BTreeSet<u32>>();
+        let tags: std::collections::BTreeSet<u32> =
+            self.slots.used().map(hash::high_half).collect();
         let of = |tag| match self.find(tag) {
-            Run::Slots(slots) => slots.iter().map(|it| (tag, hash::low_half(*it))).collect(),
+            Run::Few(few) => few.numbers().iter().map(|it| (tag, *it)).collect(),
             Run::List(numbers) => numbers.iter().map(|it| (tag, it)).collect::<Vec<_>>(),
         };
         tags.into_iter().flat_map(of).collect()
@@ -342,27 +289,57 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::index::slots::EMPTY;
 
     fn all(table: &Table, tag: u32) -> BTreeSet<u32> {
         match table.find(tag) {
-            Run::Slots(slots) => slots.iter().map(|it| hash::low_half(*it)).collect(),
+            Run::Few(few) => few.numbers().iter().copied().collect(),
             Run::List(numbers) => numbers.iter().collect(),
         }
     }
 
     /// All that ordered probing promises.
     fn check(table: &Table) {
+        let slots: Vec<u64> = (0..table.slots.len()).map(|at| table.slots.get(at)).collect();
         let used: Vec<(usize, u64)> =
-            table.slots.iter().copied().enumerate().filter(|it| it.1 != EMPTY).collect();
+            slots.iter().copied().enumerate().filter(|it| it.1 != EMPTY).collect();
         assert_eq!(used.len(), table.used);
         assert!(used.is_sorted_by(|a, b| a.1 < b.1));
         for (at, slot) in used {
-            let home = table.home(hash::high_half(slot));
-            assert!(table.slots[home..=at].iter().all(|it| *it != EMPTY));
+            let home = table.slots.home(hash::high_half(slot));
+            assert!(slots[home..=at].iter().all(|it| *it != EMPTY));
         }
     }
 
+    /// Adds to a set or takes from it, and does the same in a table.
+    fn change(table: &mut Table, tag: u32, set: &mut BTreeSet<u32>, is_new: bool, number: u32) {
+        if is_new {
+            table.insert(tag, number);
+            set.insert(number);
+        } else {
+            table.remove(tag, number);
+            set.remove(&number);
+        }
+    }
+
+    const SPREAD: u32 = 6000;
+
+    /// A table with tags all over, of which the slots are narrow: it has homes enough
+    /// for a slot to be a few dozen behind its own.
+    fn narrow() -> Table {
+        let mut table = Table { narrow_homes_min: 1 << 12, ..Table::new(1) };
+        spread().for_each(|tag| table.insert(tag, 5));
+        assert!(table.slots.is_narrow());
+        table
+    }
+
+    fn spread() -> impl Iterator<Item = u32> {
+        (0..SPREAD).map(|it| it * (u32::MAX / SPREAD) + 100)
+    }
+
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(100))]
+
         /// Few tags, near each other, at both ends: clusters, an overflowing end, lists
         /// and their end.
         #[test]
@@ -374,13 +351,7 @@ mod tests {
             let tag_of = |tag: u32| if tag < 6 { tag } else { u32::MAX - tag };
             for (step, tag, number) in steps {
                 let set = &mut model[tag as usize];
-                if step > 0 {
-                    table.insert(tag_of(tag), number);
-                    set.insert(number);
-                } else {
-                    table.remove(tag_of(tag), number);
-                    set.remove(&number);
-                }
+                change(&mut table, tag_of(tag), set, step > 0, number);
                 prop_assert_eq!(&all(&table, tag_of(tag)), &*set);
             }
             check(&table);
@@ -391,23 +362,100 @@ mod tests {
             let count: usize = model.iter().map(BTreeSet::len).sum();
             prop_assert_eq!(table.count(), count as u64);
         }
+
+        /// The same where slots are narrow, at least at first: with `tags` up to 3 they
+        /// stay near home, with more they are pushed too far away for their place to
+        /// tell their tag. Numbers up to `bits` and a little more cross what is narrow.
+        #[test]
+        fn it_is_one_with_narrow_slots(
+            steps in proptest::collection::vec((0..3_u8, 0_u32..12, 0_u32..40), 0..300),
+            tags in 1_u32..=12,
+            bits in prop_oneof![Just(8), Just(24), Just(32)],
+            grows in any::<bool>(),
+        ) {
+            let mut table = narrow();
+            let mut model: Vec<BTreeSet<u32>> = vec![BTreeSet::new(); 12];
+            // In the first homes, those of the middle, and the last.
+            let tag_of = |tag: u32| match tag % 3 {
+                0 => tag,
+                1 => (1 << 31) - 6 + tag,
+                _ => u32::MAX - 1 - tag,
+            };
+            let last = u32::try_from((1_u64 << bits) - 1).unwrap() - 20;
+            for (step, tag, number) in steps {
+                let (tag, number) = (tag % tags, last.saturating_add(number).min(LISTED - 1));
+                change(&mut table, tag_of(tag), &mut model[tag as usize], step > 0, number);
+                prop_assert_eq!(&all(&table, tag_of(tag)), &model[tag as usize]);
+            }
+            if grows {
+                let grown = table.grown();
+                table.adopt(grown);
+            }
+            check(&table);
+            for (tag, set) in (0..).zip(&model) {
+                prop_assert_eq!(&all(&table, tag_of(tag)), set);
+            }
+            prop_assert!(spread().all(|tag| all(&table, tag) == BTreeSet::from([5])));
+            let count: usize = model.iter().map(BTreeSet::len).sum();
+            prop_assert_eq!(table.count(), (count + SPREAD as usize) as u64);
+            prop_assert!(table.slots.is_narrow() || bits > 8 || tags > 3);
+        }
+    }
+
+    #[test]
+    fn slots_are_narrow_while_they_can_be() {
+        // Greater numbers.
+        let last = (1 << 24) - 3;
+        let mut table = narrow();
+        table.insert(7, last);
+        assert!(table.slots.is_narrow());
+        table.insert(9, last + 1);
+        assert!(!table.slots.is_narrow());
+        assert_eq!([7, 9].map(|tag| all(&table, tag)), [last, last + 1].map(|it| [it].into()));
+        check(&table);
+
+        // Numbers that are soon too great.
+        let mut table = narrow();
+        table.insert(7, last);
+        let grown = table.grown();
+        table.adopt(grown);
+        assert!(!table.slots.is_narrow());
+        check(&table);
+
+        // Slots too far from home, which are nearer in a larger table; lists are not
+        // what makes a table wide.
+        let mut table = narrow();
+        (200..400).for_each(|tag| table.insert(tag, 3));
+        (0..20).for_each(|number| table.insert(1000, number));
+        assert!(!table.slots.is_narrow() && table.lists.len() == 1);
+        check(&table);
+        for _ in 0..30 {
+            let grown = table.grown();
+            table.adopt(grown);
+        }
+        assert!(table.slots.is_narrow());
+        check(&table);
+        assert!((200..400).all(|tag| all(&table, tag) == [3].into()));
     }
 
     #[test]
     fn removing_all_leaves_no_trace() {
-        let mut table = Table::new(7);
-        let tags = |number: u32| {
-            (0..50_u64).map(move |it| hash::high_half(hash::mix(u64::from(number) % 40 + it)))
-        };
-        for number in 0..200 {
-            tags(number).for_each(|tag| table.insert(tag, number));
-        }
-        check(&table);
-        for number in 0..200 {
-            tags(number).for_each(|tag| table.remove(tag, number));
+        for narrow_homes_min in [NARROW_HOMES_MIN, 1 << 12] {
+            let mut table = Table { narrow_homes_min, ..Table::new(7) };
+            let tags = |number: u32| {
+                (0..50_u64)
+                    .map(move |it| hash::high_half(hash::mix(u64::from(number) % 40 + it * 64)))
+            };
+            for number in 0..200 {
+                tags(number).for_each(|tag| table.insert(tag, number));
+            }
             check(&table);
+            for number in 0..200 {
+                tags(number).for_each(|tag| table.remove(tag, number));
+                check(&table);
+            }
+            assert!(table.used == 0 && table.lists.is_empty());
+            assert_eq!(table.slots.used().count(), 0);
         }
-        assert!(table.used == 0 && table.lists.is_empty());
-        assert!(table.slots.iter().all(|it| *it == EMPTY));
     }
 }

@@ -32,7 +32,7 @@ pub const TERM_CANDIDATES_MAX: usize = 8;
 /// Share of the evidence of a teaser's best candidate from which on another one is
 /// strong. Where the best one is the teaser's article, the others share a phrase with
 /// it and are far below, unless they are copies.
-pub const STRONG_SHARE: f64 = 0.3;
+pub const STRONG_SHARE: f64 = 0.45;
 
 /// What filters look at, as hashes and numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -65,11 +65,11 @@ impl Slots {
     pub(super) fn of(
         homes: usize,
         narrow_homes_min: usize,
-        ascending: impl Iterator<Item = u64>,
+        mut ascending: impl Iterator<Item = u64>,
     ) -> Self {
         let mut slots = Self::empty(homes, homes + TAIL, homes >= narrow_homes_min.max(HOMES_MIN));
-        let mut next = 0;
-        for slot in ascending {
+        let (mut next, left) = slots.fill_narrow(&mut ascending);
+        for slot in left.into_iter().chain(ascending) {
             let at = slots.home(hash::high_half(slot)).max(next);
             if at >= slots.len() {
                 slots.lengthen();
@@ -81,6 +81,27 @@ impl Slots {
             next = at + 1;
         }
         slots
+    }
+
+    /// Takes slots for as long as an empty narrow row can hold them; all that most rows
+    /// are made of. Gives the place behind the last one, and the slot that did not fit.
+    fn fill_narrow(&mut self, ascending: &mut impl Iterator<Item = u64>) -> (usize, Option<u64>) {
+        let homes = self.homes as u64;
+        let Row::Narrow(slots, places) = &mut self.row else { return (0, None) };
+        let (slots, places): (&mut [Packed], Places) = (slots, *places);
+        let mut next = 0;
+        for slot in ascending {
+            let home = (u64::from(hash::high_half(slot)) * homes) >> 32;
+            let at = usize::try_from(home).unwrap_or(usize::MAX).max(next);
+            match slots.get_mut(at) {
+                Some(packed) if places.hold(at, slot) && !is_near_wide(slot) => {
+                    *packed = pack(slot);
+                }
+                _ => return (next, Some(slot)),
+            }
+            next = at + 1;
+        }
+        (next, None)
     }
 
     /// Slots that are the home of a tag.
@@ -239,11 +260,7 @@ impl Slots {
     fn holds(&self, at: usize, slot: u64) -> bool {
         match &self.row {
             Row::Wide(_) => true,
-            Row::Narrow(_, places) => {
-                let top = places.top(at);
-                let below_top = (top >> HALF).wrapping_sub(slot >> 32);
-                below_top < BELOW_TOP && unpack(pack(slot), top) == slot
-            }
+            Row::Narrow(_, places) => places.hold(at, slot),
         }
     }
 
@@ -317,6 +334,14 @@ impl Places {
     #[inline]
     fn top(self, at: usize) -> u64 {
         self.step.wrapping_mul(at as u64 + 1)
+    }
+
+    /// Whether a slot can stand at a place and be known again.
+    #[inline]
+    fn hold(self, at: usize, slot: u64) -> bool {
+        let top = self.top(at);
+        let below_top = (top >> HALF).wrapping_sub(slot >> 32);
+        below_top < BELOW_TOP && unpack(pack(slot), top) == slot
     }
 }
 

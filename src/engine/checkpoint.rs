@@ -29,6 +29,8 @@ const CHANGES_MIN: u64 = 50_000;
 /// The same as a share of the articles: an article is written a few times in all,
 /// and a start after a crash makes at most this share of the index again.
 const CHANGES_SHARE: u64 = 4;
+/// Share of the articles up to which changes are left to the next start.
+const CLOSE_CHANGES_SHARE: u64 = 64;
 const BUFFER_BYTES: usize = 1 << 20;
 
 const MAGIC: &[u8; 8] = b"dblnidx\0";
@@ -72,10 +74,11 @@ impl Checkpoints {
         }
     }
 
-    /// Writes what is not in the file yet.
+    /// Writes what is not in the file yet, unless a start does it again in no time.
     pub(super) fn close(mut self, core: &Core) {
         self.finish(core);
-        if self.changes > 0 {
+        let articles = core.store.record_count().unwrap_or(0);
+        if self.changes > articles / CLOSE_CHANGES_SHARE {
             self.begin(core);
             self.finish(core);
         }

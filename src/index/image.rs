@@ -21,7 +21,6 @@
 //! before it.
 
 use std::io::{self, Read, Write};
-use std::iter;
 use std::sync::atomic::Ordering;
 use std::thread;
 
@@ -34,7 +33,6 @@ use crate::index::columns::{COLUMN_WORDS, Columns};
 use crate::index::memory::MemoryIndex;
 use crate::index::numbers::{Gaps, Numbers};
 use crate::index::postings::{Postings, TABLES};
-use crate::index::slots::{NARROW_HOMES_MIN, Slots};
 use crate::index::table::Table;
 
 /// Parts of an image, which are written and read apart.
@@ -193,9 +191,10 @@ impl MemoryIndex {
             return Err(damaged("a section stands in the wrong place"));
         };
         let slots = decode_slots(slots).ok_or_else(|| damaged("the slots of a table"))?;
-        let (listed, lists) = decode_lists(lists.words)?;
+        let (homes, used, ascending) = slots;
         let salt = u32::try_from(place).unwrap_or(u32::MAX);
-        let table = Table::of(salt, slots, listed, lists);
+        let table = Table::of(salt, homes, decode_lists(lists.words)?, ascending);
+        let table = table.filter(|it| it.used == used);
         let table = table.ok_or_else(|| damaged("a table is out of order"))?;
         if let Some(old) = postings.write().get_mut(place) {
             *old = table;
@@ -316,8 +315,8 @@ impl Packing {
     }
 }
 
-/// The slots: each stands at its home, or behind the one before.
-fn decode_slots(words: &[u64]) -> Option<Slots> {
+/// The number of homes and of slots in use, and these.
+fn decode_slots(words: &[u64]) -> Option<(usize, usize, impl Iterator<Item = u64>)> {
     let [homes, len, used, packing, packed @ ..] = words else { return None };
     let count = |it: &u64| usize::try_from(*it).ok();
     let (homes, len, used) = (count(homes)?, count(len)?, count(used)?);
@@ -327,18 +326,13 @@ fn decode_slots(words: &[u64]) -> Option<Slots> {
         return None;
     }
     let mut bits = BitReader::new(packed);
-    let (mut tag, mut decoded) = (0_u32, 0);
-    let ascending = iter::from_fn(|| {
-        if decoded == used {
-            return None;
-        }
+    let mut tag = 0_u32;
+    let ascending = (0..used).map_while(move |_| {
         tag = tag.checked_add(bits.read_rice(gap_bits)?)?;
         let number = bits.read(number_bits)?.wrapping_sub(1);
-        decoded += 1;
         Some((u64::from(tag) << 32) | u64::from(number))
     });
-    let slots = Slots::of(homes, NARROW_HOMES_MIN, ascending);
-    (decoded == used).then_some(slots)
+    Some((homes, used, ascending))
 }
 
 /// Slots of one table, at most: no table has as many.

@@ -147,28 +147,28 @@ impl Table {
         }
     }
 
-    /// Of slots and lists, if they are as they are looked for.
+    /// A table of so many homes with these slots and lists, if they are as they are
+    /// looked for: ascending, with no more of one tag than belong here, and a list for
+    /// each that says so.
     pub(super) fn of(
         salt: u32,
-        slots: Slots,
-        listed: Vec<u32>,
-        lists: Vec<Numbers>,
+        homes: usize,
+        (listed, lists): (Vec<u32>, Vec<Numbers>),
+        ascending: impl Iterator<Item = u64>,
     ) -> Option<Self> {
         let mut expected = listed.iter();
-        let (mut last, mut run, mut used) = (None, 0, 0);
-        for slot in slots.used() {
-            let tag = hash::high_half(slot);
+        let (mut last, mut run, mut used, mut is_sound) = (None, 0, 0, true);
+        let checked = ascending.take_while(|slot| {
+            let tag = hash::high_half(*slot);
             run = if last.is_some_and(|it| hash::high_half(it) == tag) { run + 1 } else { 1 };
-            if last >= Some(slot) || run > PLAIN_MAX {
-                return None;
-            }
-            if hash::low_half(slot) == LISTED && expected.next() != Some(&tag) {
-                return None;
-            }
-            last = Some(slot);
-            used += 1;
-        }
-        let is_whole = expected.next().is_none() && lists.len() == listed.len();
+            let has_list = hash::low_half(*slot) != LISTED || expected.next() == Some(&tag);
+            is_sound = has_list && last < Some(*slot) && run <= PLAIN_MAX;
+            last = Some(*slot);
+            used += usize::from(is_sound);
+            is_sound
+        });
+        let slots = Slots::of(homes, NARROW_HOMES_MIN, checked);
+        let is_whole = is_sound && expected.next().is_none() && lists.len() == listed.len();
         let narrow_homes_min = NARROW_HOMES_MIN;
         is_whole.then_some(Self { slots, used, listed, lists, salt, narrow_homes_min })
     }

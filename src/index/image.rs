@@ -44,7 +44,7 @@ const VERSION: u64 = 1;
 const HEAD: u32 = 1;
 const END: u32 = 2;
 const COLUMNS: u32 = 3;
-/// And the three behind it, one for each of [`kinds`].
+/// And the three behind it, one for each of [`MemoryIndex::postings`].
 const SLOTS: u32 = 16;
 const LISTS: u32 = 32;
 

@@ -473,6 +473,24 @@ mod tests {
     }
 
     #[test]
+    fn a_narrow_table_comes_back_as_it_was() {
+        let mut table = Table::new(3);
+        for number in 0..40_000 {
+            let tag = hash::high_half(hash::mix(u64::from(number) / 3 + 1));
+            table.insert(tag, number * 300);
+        }
+        assert!(table.slots.is_narrow());
+        let mut words = Vec::new();
+        encode_slots(&table, &mut words);
+        assert!(words.len() * 8 < 40_000 * 6, "{}", words.len());
+        let (homes, used, ascending) = decode_slots(&words).unwrap();
+        let lists = (table.listed.clone(), table.lists.clone());
+        let back = Table::of(3, homes, lists, ascending).unwrap();
+        assert_eq!((back.used, back.slots.is_narrow()), (used, true));
+        assert_eq!(back.all(), table.all());
+    }
+
+    #[test]
     fn what_is_there_counts_once_and_what_is_absent_does_not() {
         let index = MemoryIndex::default();
         index.insert(&entries(0..10)).unwrap();

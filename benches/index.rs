@@ -13,7 +13,7 @@ use std::hint::black_box;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};
 use doublon::hash;
 use doublon::index::keys;
-use doublon::index::keys::{FieldTokens, Keys};
+use doublon::index::keys::Keys;
 use doublon::index::memory::MemoryIndex;
 use doublon::index::{Entry, Filter, Index, NearQuery, TeaserQuery, TermQuery};
 use doublon::shingle;
@@ -24,7 +24,7 @@ use doublon::store::embedded::EmbeddedStore;
 use doublon::store::{ArticleNumber, Part, Store, Write};
 use doublon::term;
 
-use crate::support::Random;
+use crate::support::{Random, records};
 
 /// Sizes of the index, measured.
 const SIZES: [u32; 3] = [1_000, 100_000, 1_000_000];
@@ -150,14 +150,7 @@ fn tokens(number: u32) -> Vec<u32> {
 }
 
 fn entry(number: u32) -> Entry {
-    let tokens = tokens(number);
-    let sketch = Sketch::of(&tokens, &shingle::shingles(&tokens));
-    let fields = FieldTokens::new(&[], &[], &tokens);
-    Entry {
-        number: ArticleNumber(number),
-        keys: Keys::of_article(&fields, sketch),
-        facets: keys::facets("", "", "", None),
-    }
+    records::entry_of(number, &tokens(number))
 }
 
 /// What is asked about an article.

@@ -9,13 +9,17 @@ use doublon::index::keys::{FieldTokens, Keys};
 use doublon::shingle;
 use doublon::sketch::Sketch;
 use doublon::store::ArticleNumber;
-use doublon::text::tokens::Tokens;
+use doublon::text::tokens::{TokenHash, Tokens};
 
 /// An article of which only the text is known, as the index takes it.
 pub(crate) fn entry(number: u32, text: &str) -> Entry {
-    let tokens = Tokens::of(text).hashes;
-    let sketch = Sketch::of(&tokens, &shingle::shingles(&tokens));
-    let fields = FieldTokens::new(&[], &[], &tokens);
+    entry_of(number, &Tokens::of(text).hashes)
+}
+
+/// The same of its tokens.
+pub(crate) fn entry_of(number: u32, tokens: &[TokenHash]) -> Entry {
+    let sketch = Sketch::of(tokens, &shingle::shingles(tokens));
+    let fields = FieldTokens::new(&[], &[], tokens);
     Entry {
         number: ArticleNumber(number),
         keys: Keys::of_article(&fields, sketch),

@@ -23,7 +23,8 @@ use crate::store::ArticleNumber;
 /// Postings of one popular key that a question follows, at most: the oldest
 /// articles that have it and pass the filter.
 const FOLLOWED_MAX: usize = 256;
-/// Keys with more postings are followed only while a teaser has fewer candidates.
+/// Keys with more postings propose their oldest articles only while a teaser has fewer
+/// candidates.
 const CANDIDATES_ENOUGH: usize = 16;
 /// Share of the bits that a match needs from which on a teaser's best candidate is left
 /// as it is, and popular keys are not looked at.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use criterion::Throughput;
 use doublon::clock::Clock;
-use doublon::engine::Engine;
+use doublon::engine::{Engine, Options};
 use doublon::engine::find::{FindRequest, Target};
 use doublon::engine::page::PageRequest;
 use doublon::engine::put::{PutAnswer, PutOutcome};
@@ -35,7 +35,7 @@ fn main() {
     let batch = support::size(BATCH.0, BATCH.1);
     let store = Arc::new(EmbeddedStore::in_memory().unwrap());
     let index = Arc::new(MemoryIndex::default());
-    let engine = Engine::open(store, index, Clock::system(), |_, _| {}).unwrap();
+    let engine = Engine::open(store, index, Options::new(Clock::system()), |_, _| {}).unwrap();
     let numbers: Vec<u32> = (0..count).collect();
     for numbers in numbers.chunks(BATCH.0 as usize) {
         let answers = put(&engine, numbers.iter().map(|it| (*it, texts.article(*it))));
@@ -64,7 +64,7 @@ fn main() {
         (0..batch.min(count)).map(|it| find(texts.near_copy(it))).collect();
     for (number, found) in engine.find_duplicates(&copies).into_iter().enumerate() {
         let found = found.unwrap();
-        assert_eq!(found.first().unwrap().id.as_str(), number.to_string());
+        assert_eq!(found.duplicates.first().unwrap().id.as_str(), number.to_string());
     }
     group.bench_function("find duplicates", |bencher| {
         bencher.iter(|| black_box(engine.find_duplicates(black_box(&copies))));
@@ -72,19 +72,14 @@ fn main() {
 
     let teasers: Vec<TeaserRequest> =
         (0..batch.min(count)).map(|it| teaser(texts.teaser(it))).collect();
-    let answers = engine.match_teasers(&teasers).into_iter().map(Result::unwrap);
+    let answers = engine.match_teasers(teasers.clone()).into_iter().map(Result::unwrap);
     let right = (0..).zip(answers).filter(|(number, it)| is_match(*number, it)).count();
     assert!(right as f64 >= TEASERS_FOUND_MIN * teasers.len() as f64, "{right}");
     group.bench_function("match teasers", |bencher| {
-        bencher.iter(|| black_box(engine.match_teasers(black_box(&teasers))));
+        bencher.iter(|| black_box(engine.match_teasers(black_box(teasers.clone()))));
     });
 
-    let page = PageRequest {
-        text: texts.page(0),
-        filter: Filter::all(),
-        max_results: 5,
-        site: String::new(),
-    };
+    let page = PageRequest::of(texts.page(0));
     let answer = engine.analyze_page(&page).unwrap();
     assert_eq!(answer.body_duplicates.first().unwrap().id.as_str(), "0");
     group.throughput(Throughput::Elements(1));
@@ -101,11 +96,11 @@ fn put(engine: &Engine, articles: impl Iterator<Item = (u32, String)>) -> Vec<Pu
 }
 
 fn find(text: String) -> FindRequest {
-    FindRequest { target: Target::Text(text), filter: Filter::all(), max_results: 10 }
+    FindRequest::of(Target::Text(text))
 }
 
 fn teaser(text: String) -> TeaserRequest {
-    TeaserRequest { text, filter: Filter::all(), max_results: 5 }
+    TeaserRequest::of(text)
 }
 
 fn is_match(number: u32, answer: &TeaserAnswer) -> bool {

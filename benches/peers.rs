@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use doublon::clock::Clock;
-use doublon::engine::Engine;
+use doublon::engine::{Engine, Options};
 use doublon::engine::find::{FindRequest, Target};
 use doublon::engine::teaser::TeaserRequest;
 use doublon::index::memory::MemoryIndex;
@@ -141,7 +141,7 @@ fn index(articles: &[String]) -> MemoryIndex {
 fn engine(articles: &[String]) -> Engine {
     let store = Arc::new(EmbeddedStore::in_memory().unwrap());
     let index = Arc::new(MemoryIndex::default());
-    let engine = Engine::open(store, index, Clock::system(), |_, _| {}).unwrap();
+    let engine = Engine::open(store, index, Options::new(Clock::system()), |_, _| {}).unwrap();
     let numbered: Vec<(u32, &String)> = (0..).zip(articles).collect();
     for batch in numbered.chunks(BATCH) {
         let requests = batch.iter().map(|(number, text)| put_request(*number, text)).collect();
@@ -153,10 +153,9 @@ fn engine(articles: &[String]) -> Engine {
 /// The ids that are found for each text, one question a call.
 fn near(engine: &Engine, texts: &[String]) -> Vec<Vec<String>> {
     let ask = |text: &String| {
-        let target = Target::Text(text.clone());
-        let request = FindRequest { target, filter: Filter::all(), max_results: 10 };
+        let request = FindRequest::of(Target::Text(text.clone()));
         let found = engine.find_duplicates(&[request]).remove(0).unwrap();
-        found.into_iter().map(|it| it.id.as_str().to_owned()).collect()
+        found.duplicates.into_iter().map(|it| it.id.as_str().to_owned()).collect()
     };
     texts.iter().map(ask).collect()
 }
@@ -164,8 +163,8 @@ fn near(engine: &Engine, texts: &[String]) -> Vec<Vec<String>> {
 /// The same for teasers: what is MATCH.
 fn match_all(engine: &Engine, texts: &[String]) -> Vec<Vec<String>> {
     let ask = |text: &String| {
-        let request = TeaserRequest { text: text.clone(), filter: Filter::all(), max_results: 5 };
-        let answer = engine.match_teasers(&[request]).remove(0).unwrap();
+        let request = TeaserRequest::of(text.clone());
+        let answer = engine.match_teasers(vec![request]).remove(0).unwrap();
         let matches = answer.matches.into_iter().filter(|it| it.verdict == Verdict::Match);
         matches.map(|it| it.id.as_str().to_owned()).collect()
     };

@@ -34,8 +34,26 @@ const LOG: Key = Key { name: "log", default: "info" };
 const LOG_FORMAT: Key = Key { name: "log_format", default: "text" };
 /// A file of cues; none by default.
 const CUES: Key = Key { name: "cues", default: "" };
-const KEYS: [Key; 9] =
-    [LISTEN, DATA_DIR, IN_MEMORY, NO_TEXT, CACHE_MIB, DRAIN_SECONDS, LOG, LOG_FORMAT, CUES];
+const RETENTION: Key = Key { name: "retention", default: "forever" };
+const TEASER_RETENTION: Key = Key { name: "teaser_retention", default: "30d" };
+const TEASERS_MAX: Key = Key { name: "teasers_max", default: "1000000" };
+const KEYS: [Key; 12] = [
+    LISTEN,
+    DATA_DIR,
+    IN_MEMORY,
+    NO_TEXT,
+    CACHE_MIB,
+    DRAIN_SECONDS,
+    LOG,
+    LOG_FORMAT,
+    CUES,
+    RETENTION,
+    TEASER_RETENTION,
+    TEASERS_MAX,
+];
+
+/// Days of a retention, at most: a hundred years.
+const RETENTION_DAYS_MAX: u64 = 36_525;
 
 /// Lines of a file of cues that are told to be wrong, at most.
 const CUE_MISTAKES_MAX: usize = 10;
@@ -165,6 +183,12 @@ pub fn resolve(sources: &[Typed]) -> Result<Resolved, ConfigError> {
         _ => None,
     });
     let no_text = resolver.value(NO_TEXT, "true or false", |it| it.parse::<bool>().ok());
+    let retention = resolver.value(RETENTION, DURATIONS_OR_FOREVER, |it| {
+        if it == "forever" { Some(None) } else { duration(it).map(Some) }
+    });
+    let teaser_retention = resolver.value(TEASER_RETENTION, DURATIONS, duration);
+    let teasers_max =
+        resolver.value(TEASERS_MAX, "1 to 100000000", |it| number(it, 1, 100_000_000));
     let cues = resolver.cues();
     match (listen, data_dir, in_memory, cache, drain, log, log_format) {
         (
@@ -182,6 +206,9 @@ pub fn resolve(sources: &[Typed]) -> Result<Resolved, ConfigError> {
                 cache_bytes: cache << 20,
                 drain_timeout: Duration::from_secs(drain as u64),
                 cues: Arc::new(cues),
+                retention: retention.flatten(),
+                teaser_retention: teaser_retention.unwrap_or_default(),
+                teasers_max: teasers_max.unwrap_or_default() as u64,
             };
             Ok(Resolved { listen, settings, log, log_format })
         }
@@ -275,6 +302,26 @@ fn is_log_filter(text: &str) -> bool {
     let means = |part: &str| part.contains('=') || LEVELS.contains(&part.trim());
     text.split(',').all(means) && tracing_subscriber::EnvFilter::try_new(text).is_ok()
 }
+
+const DURATIONS: &str = "a time as 90d, 36h, 30m or 45s, at most 36525d";
+const DURATIONS_OR_FOREVER: &str = "forever, or a time as 90d, 36h, 30m or 45s, at most 36525d";
+
+/// A time as "90d".
+fn duration(text: &str) -> Option<Duration> {
+    let unit = text.chars().next_back()?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        'd' => DAY_SECONDS,
+        _ => return None,
+    };
+    let count: u64 = text.strip_suffix(unit)?.parse().ok()?;
+    let seconds = count.checked_mul(seconds)?;
+    (1..=RETENTION_DAYS_MAX * DAY_SECONDS).contains(&seconds).then(|| Duration::from_secs(seconds))
+}
+
+const DAY_SECONDS: u64 = 24 * 3600;
 
 fn number(text: &str, min: usize, max: usize) -> Option<usize> {
     text.parse().ok().filter(|it| (min..=max).contains(it))

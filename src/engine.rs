@@ -4,8 +4,10 @@
 
 pub mod article;
 pub mod checkpoint;
+mod commit;
 mod core;
 pub mod error;
+mod expiry;
 pub mod find;
 pub mod page;
 mod parallel;
@@ -14,21 +16,31 @@ pub mod put;
 pub mod read;
 mod rebuild;
 pub mod record;
+pub mod reference;
+pub mod revision;
+pub mod rows;
+pub mod scope;
 pub mod sign;
 mod standing;
+pub mod story;
 pub mod teaser;
+pub mod watch;
 mod writer;
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::engine::checkpoint::Checkpoints;
 use crate::engine::core::Core;
 use crate::engine::error::EngineError;
+use crate::engine::expiry::Expiry;
 use crate::engine::record::Dictionary;
-use crate::engine::writer::Writer;
+use crate::engine::watch::{TEASER_RETENTION_DEFAULT, TEASERS_MAX_DEFAULT, shelf};
+use crate::engine::writer::{Limits, Writer};
 use crate::index::Index;
+use crate::index::standing::StandingIndex;
 use crate::store::Store;
 use crate::text::cues::Cues;
 
@@ -39,6 +51,42 @@ pub struct Engine {
     writer: Writer,
 }
 
+/// How an engine is opened.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where checkpoints of the index are kept; none are if it is `None`.
+    pub folder: Option<PathBuf>,
+    /// What time it is.
+    pub clock: Clock,
+    /// The phrases by which blurbs and pages are read. Nothing that is stored of articles
+    /// depends on them.
+    pub cues: Arc<Cues>,
+    /// Whether the texts of articles are stored, beside what is computed from them.
+    pub keeps_text: bool,
+    /// How long articles are kept, at least; `None` for ever.
+    pub retention: Option<Duration>,
+    /// How long teasers wait after they were seen last, and their resolutions are
+    /// remembered.
+    pub teaser_retention: Duration,
+    /// Teasers that wait, and resolutions that are remembered, at most.
+    pub teasers_max: u64,
+}
+
+impl Options {
+    /// With this clock and no folder, everything kept.
+    pub fn new(clock: Clock) -> Self {
+        Self {
+            folder: None,
+            clock,
+            cues: Arc::new(Cues::builtin().clone()),
+            keeps_text: true,
+            retention: None,
+            teaser_retention: TEASER_RETENTION_DEFAULT,
+            teasers_max: TEASERS_MAX_DEFAULT,
+        }
+    }
+}
+
 impl Engine {
     /// Fills an empty index from the records, and starts the writer.
     ///
@@ -47,43 +95,27 @@ impl Engine {
     pub fn open(
         store: Arc<dyn Store>,
         index: Arc<dyn Index>,
-        clock: Clock,
+        options: Options,
         progress: impl FnMut(u64, u64),
     ) -> Result<Self, EngineError> {
-        Self::open_in(None, (store, index), clock, progress)
-    }
-
-    /// The same, with checkpoints of the index in a folder.
-    pub fn open_in(
-        folder: Option<&Path>,
-        (store, index): (Arc<dyn Store>, Arc<dyn Index>),
-        clock: Clock,
-        progress: impl FnMut(u64, u64),
-    ) -> Result<Self, EngineError> {
-        let cues = Arc::new(Cues::builtin().clone());
+        let Options { folder, clock, cues, keeps_text, .. } = options;
         let dictionary = Arc::new(OnceLock::new());
         if let Some(bytes) = store.kept()? {
             drop(dictionary.set(Dictionary::from_bytes(&bytes)));
         }
-        let core = Core { store, index, clock, cues, dictionary, keeps_text: true };
-        let changes = rebuild::rebuild(&core, folder, progress)?;
-        let checkpoints = folder.map(|it| Checkpoints::new(it, changes));
-        let writer = Writer::start(core.clone(), checkpoints)?;
+        let standing = Arc::new(StandingIndex::default());
+        let listener = Arc::new(OnceLock::new());
+        let core =
+            Core { store, index, clock, cues, dictionary, keeps_text, standing, listener };
+        let changes = rebuild::rebuild(&core, folder.as_deref(), progress)?;
+        shelf::open(&core)?;
+        let checkpoints = folder.map(|it| Checkpoints::new(&it, changes));
+        let limits = Limits {
+            expiry: Expiry { retention: options.retention },
+            teaser_retention: options.teaser_retention,
+            teasers_max: options.teasers_max,
+        };
+        let writer = Writer::start(core.clone(), limits, checkpoints)?;
         Ok(Self { core, writer })
-    }
-
-    /// The same, reading blurbs and pages by these cues instead of the built-in
-    /// ones. Nothing that is stored depends on them.
-    #[must_use]
-    pub fn with_cues(mut self, cues: Arc<Cues>) -> Self {
-        self.core.cues = cues;
-        self
-    }
-
-    /// The same, storing no texts: only what is computed from them.
-    #[must_use]
-    pub fn without_texts(mut self) -> Self {
-        self.core.keeps_text = false;
-        self
     }
 }

@@ -14,9 +14,9 @@ mod teasers;
 use std::sync::Arc;
 
 use crate::clock::Clock;
-use crate::engine::Engine;
+use crate::engine::{self, Engine};
 use crate::engine::error::EngineError;
-use crate::engine::put::{OnDuplicate, PutRequest};
+use crate::engine::put::PutRequest;
 use crate::eval::data::{ArticleRow, Dataset};
 use crate::eval::report::Report;
 use crate::hash;
@@ -79,7 +79,8 @@ fn is_held_out(id: &str, percent: u32) -> bool {
 /// An engine over an empty store in memory.
 fn scratch_engine(clock: &Clock) -> Result<Engine, EngineError> {
     let store = EmbeddedStore::in_memory()?;
-    Engine::open(Arc::new(store), Arc::new(MemoryIndex::default()), clock.clone(), |_, _| {})
+    let options = engine::Options::new(clock.clone());
+    Engine::open(Arc::new(store), Arc::new(MemoryIndex::default()), options, |_, _| {})
 }
 
 /// Stores articles. Those that the engine refuses are named as errors and left
@@ -94,9 +95,7 @@ fn put_all(
     let mut stored = 0;
     for part in rows.chunks(PUT_BATCH) {
         let requests = part.iter().filter_map(|row| match row.article() {
-            Ok(article) => {
-                Some(PutRequest { article, on_duplicate: OnDuplicate::Store, max_duplicates: 1 })
-            }
+            Ok(article) => Some(PutRequest { max_duplicates: 1, ..PutRequest::of(article) }),
             Err(error) => {
                 refuse(row, &error.to_string(), watch);
                 None

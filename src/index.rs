@@ -10,6 +10,7 @@ pub mod memory;
 mod numbers;
 mod postings;
 mod slots;
+pub mod standing;
 mod table;
 mod votes;
 
@@ -51,6 +52,8 @@ pub struct Facets {
 pub struct Filter {
     /// Hashes of sites.
     pub sites: Vec<u32>,
+    /// Hash of a site whose articles do not pass.
+    pub other_than_site: Option<u32>,
     /// Hashes of languages.
     pub languages: Vec<u32>,
     /// Seconds since the Unix epoch; articles without a time pass only where
@@ -187,7 +190,13 @@ pub struct IndexError(pub String);
 impl Filter {
     /// Lets every article pass.
     pub fn all() -> Self {
-        Self { sites: Vec::new(), languages: Vec::new(), published_s: None, numbers: 0..u32::MAX }
+        Self {
+            sites: Vec::new(),
+            other_than_site: None,
+            languages: Vec::new(),
+            published_s: None,
+            numbers: 0..u32::MAX,
+        }
     }
 
     /// Whether an article passes.
@@ -197,6 +206,7 @@ impl Filter {
         };
         self.numbers.contains(&number)
             && (self.sites.is_empty() || self.sites.contains(&facets.site))
+            && self.other_than_site.is_none_or(|it| it != facets.site)
             && (self.languages.is_empty() || self.languages.contains(&facets.language))
             && self.published_s.as_ref().is_none_or(time_passes)
     }
@@ -215,6 +225,7 @@ mod tests {
             (all.clone(), true, true),
             (Filter { sites: vec![3, 1], ..all.clone() }, true, false),
             (Filter { sites: vec![3], ..all.clone() }, false, false),
+            (Filter { other_than_site: Some(1), ..all.clone() }, false, true),
             (Filter { languages: vec![2], ..all.clone() }, true, false),
             (Filter { published_s: Some(100..101), ..all.clone() }, true, false),
             (Filter { published_s: Some(0..100), ..all.clone() }, false, false),

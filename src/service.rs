@@ -3,6 +3,7 @@
 
 mod admission;
 mod handlers;
+mod listen;
 mod run;
 mod stream;
 
@@ -14,8 +15,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::engine::watch::{TEASER_RETENTION_DEFAULT, TEASERS_MAX_DEFAULT};
 use crate::text::cues::Cues;
 
+/// Bytes of the store that are kept in memory, at most, by default.
+pub const CACHE_BYTES_DEFAULT: usize = 256 << 20;
+/// How long calls under way may take once the service is stopped, by default.
+pub const DRAIN_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 /// Bytes of a message, at most.
 pub const MESSAGE_BYTES_MAX: usize = 16 << 20;
 
@@ -32,4 +38,26 @@ pub struct Settings {
     pub drain_timeout: Duration,
     /// The phrases by which blurbs and pages are read.
     pub cues: Arc<Cues>,
+    /// How long articles are kept; for ever if `None`.
+    pub retention: Option<Duration>,
+    /// How long teasers wait for their articles after they were seen last.
+    pub teaser_retention: Duration,
+    /// Teasers that wait, at most.
+    pub teasers_max: u64,
+}
+
+impl Settings {
+    /// The defaults of `doublon serve`, with articles kept there.
+    pub fn new(data_dir: Option<PathBuf>) -> Self {
+        Self {
+            data_dir,
+            keeps_text: true,
+            cache_bytes: CACHE_BYTES_DEFAULT,
+            drain_timeout: DRAIN_TIMEOUT_DEFAULT,
+            cues: Arc::new(Cues::builtin().clone()),
+            retention: None,
+            teaser_retention: TEASER_RETENTION_DEFAULT,
+            teasers_max: TEASERS_MAX_DEFAULT,
+        }
+    }
 }

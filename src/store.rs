@@ -1,10 +1,13 @@
-//! Records: bytes under article numbers and ids, durable when a commit
-//! returns. Knows no text, no sketch and no index.
+//! Records: bytes under article numbers and ids, and rows beside them, durable when a
+//! commit returns. Knows no text, no sketch and no index.
 
+pub mod draft;
 pub mod embedded;
 mod pack;
+pub mod pending;
 
 use std::fmt;
+use std::ops::Range;
 
 /// The store's own name for an article's content: ascending in the order in
 /// which contents were stored. Content that replaces other content gets a new
@@ -26,6 +29,45 @@ pub enum Part {
     Features,
 }
 
+/// What rows are about: each has its own keys, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Space {
+    /// Counters.
+    Counter = 0,
+    /// Teasers that wait, by number.
+    Teaser = 1,
+    /// Their numbers, by id.
+    TeaserId = 2,
+    /// Their numbers, by when they were seen last.
+    TeaserBySeen = 3,
+    /// Their numbers, by how often they were seen.
+    TeaserByTimes = 4,
+    /// Teasers whose article has come, in that order.
+    Resolution = 5,
+    /// Members of stories, by story and article number.
+    Member = 6,
+    /// Stories, by the number of a member.
+    StoryOf = 7,
+    /// What is known of a story as a whole.
+    Story = 8,
+    /// Stories, by when an article joined them last.
+    StoryByTime = 9,
+    /// Stories, by their size.
+    StoryBySize = 10,
+    /// Who teased an article.
+    Reference = 11,
+    /// What an article was before.
+    Revision = 12,
+    /// Article numbers, by when they expire.
+    Expiry = 13,
+    /// When articles were stored, by the number of the first of some in a row.
+    StoredAt = 14,
+}
+
+/// A row: its key and its value.
+pub type Row = (Vec<u8>, Vec<u8>);
+
 /// One change.
 #[derive(Debug, Clone)]
 pub enum Write {
@@ -46,6 +88,22 @@ pub enum Write {
         number: ArticleNumber,
         /// Its id.
         id: String,
+    },
+    /// Sets a row.
+    Set {
+        /// What it is about.
+        space: Space,
+        /// Its key.
+        key: Vec<u8>,
+        /// Its value.
+        value: Vec<u8>,
+    },
+    /// Removes a row, if it is there.
+    Unset {
+        /// What it is about.
+        space: Space,
+        /// Its key.
+        key: Vec<u8>,
     },
 }
 
@@ -72,8 +130,19 @@ pub trait Store: fmt::Debug + Send + Sync {
         count_max: usize,
     ) -> Result<Vec<(ArticleNumber, Vec<u8>)>, StoreError>;
 
-    /// Does all of the writes, in order, or none. When it returns, they
-    /// outlast a crash.
+    /// The row with this key.
+    fn row(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// The rows of a space whose keys are in a range, ascending, at most `count_max`.
+    fn rows(
+        &self,
+        space: Space,
+        keys: Range<&[u8]>,
+        count_max: usize,
+    ) -> Result<Vec<Row>, StoreError>;
+
+    /// Does all of the writes or none: first what is removed, then what is inserted,
+    /// then the rows in their order. When it returns, they outlast a crash.
     fn commit(&self, writes: &[Write]) -> Result<(), StoreError>;
 
     /// The number of the next content: one above the greatest ever stored.
@@ -144,6 +213,9 @@ pub enum StoreError {
         /// Format of this build.
         expected: u32,
     },
+    /// The store is a view that takes no writes.
+    #[error("the store is read only")]
+    ReadOnly,
     /// A value is not what was written.
     #[error("the store is damaged: {0}")]
     Damaged(&'static str),

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use doublon::clock::Clock;
-use doublon::engine::Engine;
+use doublon::engine::{Engine, Options};
 use doublon::engine::article::{Article, ArticleId};
 use doublon::engine::checkpoint::FILE_NAME;
 use doublon::engine::put::{OnDuplicate, PutRequest};
@@ -21,8 +21,9 @@ use tempfile::TempDir;
 fn open(folder: &Path) -> (Engine, u64) {
     let store = Arc::new(EmbeddedStore::open(folder, 1 << 20).unwrap());
     let (mut read, mut last) = (0, None);
-    let parts = (store as Arc<_>, Arc::new(MemoryIndex::default()) as Arc<_>);
-    let engine = Engine::open_in(Some(folder), parts, Clock::system(), |done, total| {
+    let index = Arc::new(MemoryIndex::default());
+    let options = Options { folder: Some(folder.to_owned()), ..Options::new(Clock::system()) };
+    let engine = Engine::open(store, index, options, |done, total| {
         read = done - last.unwrap_or(0).min(done);
         last = last.or(Some(0));
         assert!(done <= total, "{done} of {total}");
@@ -42,8 +43,8 @@ fn text(number: u32, revision: u32) -> String {
 }
 
 fn put(engine: &Engine, numbers: impl IntoIterator<Item = u32>, revision: u32) {
-    let request = |number: u32| PutRequest {
-        article: Article {
+    let request = |number: u32| {
+        let article = Article {
             id: id(number),
             url: String::new(),
             site: "example.org".to_owned(),
@@ -52,9 +53,9 @@ fn put(engine: &Engine, numbers: impl IntoIterator<Item = u32>, revision: u32) {
             description: String::new(),
             text: text(number, revision),
             published: None,
-        },
-        on_duplicate: OnDuplicate::Store,
-        max_duplicates: 0,
+            expires: None,
+        };
+        PutRequest { max_duplicates: 0, ..PutRequest::of(article) }
     };
     let requests = numbers.into_iter().map(request).collect();
     engine.put(requests).into_iter().for_each(|it| drop(it.unwrap()));
@@ -68,8 +69,8 @@ fn delete(engine: &Engine, numbers: impl IntoIterator<Item = u32>) {
 fn owner(engine: &Engine, number: u32, revision: u32) -> Option<String> {
     let words: Vec<String> =
         text(number, revision).split(' ').skip(10).take(25).map(str::to_owned).collect();
-    let request = TeaserRequest { text: words.join(" "), filter: Filter::all(), max_results: 5 };
-    let answer = engine.match_teasers(&[request]).remove(0).unwrap();
+    let request = TeaserRequest::of(words.join(" "));
+    let answer = engine.match_teasers(vec![request]).remove(0).unwrap();
     answer.matches.first().map(|it| it.id.as_str().to_owned())
 }
 

@@ -93,6 +93,7 @@ async fn a_filter_does_not_make_a_stranger_the_best() {
             text: field(&row, "teaser"),
             filter: Some(filter),
             max_results: 1,
+            ..Default::default()
         };
         let answer = server.client.match_teaser(request).await.unwrap();
         assert!(answer.matches.is_empty(), "{} {answer:?}", field(&row, "teaser"));

@@ -38,6 +38,7 @@ pub(crate) fn put_request(number: u32, text: &str) -> PutRequest {
         description: String::new(),
         text: text.to_owned(),
         published: None,
+        expires: None,
     };
-    PutRequest { article, on_duplicate: OnDuplicate::Store, max_duplicates: 10 }
+    PutRequest::of(article)
 }

@@ -3,6 +3,8 @@
 
 mod request;
 mod response;
+pub mod story;
+pub mod watch;
 
 pub use request::{
     analyze_page, article_id, compare, find_duplicates, list_articles, match_teaser, put_article,

@@ -112,7 +112,12 @@ fn classify_engine(error: &EngineError) -> (Code, ErrorReason) {
         EngineError::Store(_) | EngineError::Index(_) => {
             (Code::Unavailable, ErrorReason::StoreFailed)
         }
-        EngineError::Damaged { .. } => (Code::Internal, ErrorReason::Internal),
+        EngineError::Damaged { .. } | EngineError::DamagedRow { .. } => {
+            (Code::Internal, ErrorReason::Internal)
+        }
+        EngineError::TeaserNotFound(_) => (Code::NotFound, ErrorReason::TeaserNotFound),
+        EngineError::StoryNotFound(_) => (Code::NotFound, ErrorReason::StoryNotFound),
+        EngineError::CursorExpired(_) => (Code::OutOfRange, ErrorReason::CursorExpired),
         EngineError::Stopped => (Code::Unavailable, ErrorReason::NotReady),
     }
 }

@@ -33,6 +33,19 @@ pub(super) struct Args {
     /// with texts, but `get` and `list` have none to give
     #[arg(long)]
     no_text: bool,
+    /// Delete articles when they were stored so long ago: 90d, 36h, 30m, 45s, or
+    /// forever [default: forever]. What has expired goes within some seconds or a
+    /// thousandth of the time; an article can have a time of its own
+    #[arg(long, value_name = "TIME")]
+    retention: Option<String>,
+    /// Let teasers wait for their articles so long after they were seen last, and
+    /// remember so long which have found theirs [default: 30d]
+    #[arg(long, value_name = "TIME")]
+    teaser_retention: Option<String>,
+    /// Teasers that wait, at most; beyond, the one seen longest ago yields
+    /// [default: 1000000]
+    #[arg(long, value_name = "COUNT")]
+    teasers_max: Option<String>,
     /// MiB of the store that are kept in memory, at most [default: 256]
     #[arg(long, value_name = "MIB")]
     cache_mib: Option<String>,
@@ -83,6 +96,9 @@ fn resolve(args: Args) -> anyhow::Result<Resolved> {
         ("--log", args.log),
         ("--log-format", args.log_format),
         ("--cues", args.cues),
+        ("--retention", args.retention),
+        ("--teaser-retention", args.teaser_retention),
+        ("--teasers-max", args.teasers_max),
     ]);
     let variables = std::env::vars_os().filter_map(|(name, value)| {
         Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))

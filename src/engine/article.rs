@@ -48,6 +48,8 @@ pub struct Article {
     pub text: String,
     /// When it was published.
     pub published: Option<UnixTime>,
+    /// When it is to be deleted.
+    pub expires: Option<UnixTime>,
 }
 
 impl ArticleId {
@@ -91,6 +93,12 @@ impl UnixTime {
     /// Seconds since the Unix epoch.
     pub fn seconds(self) -> i64 {
         self.seconds
+    }
+
+    /// Milliseconds since the Unix epoch; 0 before it.
+    pub fn unix_ms(self) -> u64 {
+        let seconds = u64::try_from(self.seconds).unwrap_or(0);
+        seconds * 1000 + u64::from(self.nanos / 1_000_000)
     }
 
     /// Nanoseconds within the second.

@@ -7,7 +7,10 @@ use crate::clock::Clock;
 use crate::engine::error::EngineError;
 use crate::engine::record::{Dictionary, Features, StoredArticle};
 use crate::hash::HashMap;
+use crate::engine::rows::Counter;
+use crate::engine::watch::Listener;
 use crate::index::Index;
+use crate::index::standing::StandingIndex;
 use crate::store::{ArticleNumber, Part, Store};
 use crate::text::cues::Cues;
 
@@ -21,9 +24,26 @@ pub(super) struct Core {
     pub(super) dictionary: Arc<OnceLock<Dictionary>>,
     /// Whether the texts of articles are stored.
     pub(super) keeps_text: bool,
+    /// What teasers that wait are found by.
+    pub(super) standing: Arc<StandingIndex>,
+    /// What is called after teasers were resolved.
+    pub(super) listener: Arc<OnceLock<Listener>>,
 }
 
 impl Core {
+    /// Says that teasers were resolved.
+    pub(super) fn notify(&self) {
+        if let Some(Listener(listener)) = self.listener.get() {
+            listener();
+        }
+    }
+
+    /// The first resolution that is remembered, and the next one.
+    pub(super) fn remembered(&self) -> Result<(u64, u64), EngineError> {
+        let store = self.store.as_ref();
+        Ok((Counter::ResolutionFirst.stored(store)?, Counter::ResolutionNext.stored(store)?))
+    }
+
     /// The features of all these articles in one read; those that are gone are
     /// left out.
     pub(super) fn features(

@@ -29,6 +29,25 @@ pub enum EngineError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A row beside the records cannot be read.
+    #[error("the row of a {what} is damaged: {problem}")]
+    DamagedRow {
+        /// What it is about.
+        what: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// No teaser that waits has this id.
+    #[error("no teaser with the id {0:?} waits for its article")]
+    TeaserNotFound(String),
+    /// No story has this id.
+    #[error("no story has the id {0:?}")]
+    StoryNotFound(String),
+    /// What comes behind a cursor has been forgotten.
+    #[error(
+        "what comes behind the cursor r{0} is not remembered: list the teasers, then watch without a cursor"
+    )]
+    CursorExpired(u64),
     /// The writer has stopped.
     #[error("the service is stopping and takes no more writes")]
     Stopped,

@@ -6,13 +6,15 @@ mod apart;
 use std::cmp::Reverse;
 
 use crate::engine::Engine;
-use crate::engine::article::{ArticleId, check_text};
+use crate::engine::article::{ArticleId, SITE_BYTES_MAX, UnixTime, check_bytes, check_text};
 use crate::engine::core::Core;
 use crate::engine::error::{EngineError, Invalid, Problem};
 use crate::engine::parallel;
 use crate::engine::record::Features;
+use crate::engine::scope::Scope;
+use crate::engine::story::StoryId;
 use crate::hash::HashMap;
-use crate::index::keys::{FieldTokens, Keys};
+use crate::index::keys::{self, FieldTokens, Keys};
 use crate::index::{Filter, NearQuery, TermQuery};
 use crate::matching::evidence;
 use crate::matching::overlap::{Overlap, Relation, SharedBound, ShingleSet};
@@ -37,9 +39,21 @@ pub struct FindRequest {
     /// What to look for.
     pub target: Target,
     /// Among which articles.
-    pub filter: Filter,
+    pub scope: Scope,
     /// At most this many.
     pub max_results: usize,
+    /// The site of a text; empty where it is not known. An article has its own.
+    pub site: String,
+    /// When a text was published. An article has its own.
+    pub published: Option<UnixTime>,
+}
+
+impl FindRequest {
+    /// Among all articles.
+    pub fn of(target: Target) -> Self {
+        let max_results = RESULTS_DEFAULT;
+        Self { target, scope: Scope::all(), max_results, site: String::new(), published: None }
+    }
 }
 
 /// What near-duplicates are looked for of.
@@ -56,6 +70,10 @@ pub enum Target {
 pub struct Duplicate {
     /// The article.
     pub id: ArticleId,
+    /// The number of its content.
+    pub number: ArticleNumber,
+    /// The story that it is in.
+    pub story: StoryId,
     /// What the text is to it.
     pub relation: Relation,
     /// Shared shingles: the text's on the left, the article's on the right.
@@ -85,33 +103,47 @@ pub(super) struct Question<'a> {
 impl Engine {
     /// The near-duplicates of each text or article, closest first: by the
     /// greater containment, then by Jaccard similarity, then the oldest.
-    pub fn find_duplicates(
-        &self,
-        requests: &[FindRequest],
-    ) -> Vec<Result<Vec<Duplicate>, EngineError>> {
-        let read: Vec<_> =
-            parallel::each(requests.iter().collect(), |it| self.core.subject(&it.target));
+    pub fn find_duplicates(&self, requests: &[FindRequest]) -> Vec<Result<Found, EngineError>> {
+        let read: Vec<_> = parallel::each(requests.iter().collect(), |it| self.core.asked(it));
         let questions: Vec<Question<'_>> = requests
             .iter()
             .zip(&read)
             .filter_map(|(request, read)| {
-                let (subject, without) = read.as_ref().ok()?;
-                Some(Question {
-                    subject,
-                    filter: &request.filter,
-                    without: *without,
-                    max_results: request.max_results,
-                })
+                let Asked { subject, without, filter } = read.as_ref().ok()?;
+                let max_results = request.max_results;
+                Some(Question { subject, filter, without: *without, max_results })
             })
             .collect();
         let mut found = answers(self.core.find(&questions), questions.len());
         read.iter()
-            .map(|it| match it {
-                Ok(_) => found.next().unwrap_or(Ok(Vec::new())),
-                Err(error) => Err(error.clone()),
+            .map(|it| {
+                let asked = it.as_ref().map_err(Clone::clone)?;
+                let mut duplicates = found.next().unwrap_or(Ok(Vec::new()))?;
+                self.core.name_stories(&mut duplicates)?;
+                let story = match asked.without {
+                    Some(number) => Some(self.core.story_of(number)?),
+                    None => self.core.story_to_join(&asked.subject, &duplicates)?,
+                };
+                Ok(Found { duplicates, story })
             })
             .collect()
     }
+}
+
+/// The near-duplicates of a text or an article.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// Closest first.
+    pub duplicates: Vec<Duplicate>,
+    /// The story that the article is in or that the text would join, if there is one.
+    pub story: Option<StoryId>,
+}
+
+/// A question as it was read.
+struct Asked {
+    subject: Subject,
+    without: Option<ArticleNumber>,
+    filter: Filter,
 }
 
 /// A key that sorts numbers that are no NaN from the greatest to the least.
@@ -186,10 +218,33 @@ impl Core {
             })
             .collect();
         let candidates = self.index.near(&queries)?;
+        self.judge(questions, &candidates, keep)
+    }
+
+    /// What a text is to these articles: those that it is related to.
+    pub(super) fn relate(
+        &self,
+        subject: &Subject,
+        numbers: &[ArticleNumber],
+    ) -> Result<Vec<Duplicate>, EngineError> {
+        let filter = Filter::all();
+        let question =
+            Question { subject, filter: &filter, without: None, max_results: numbers.len() };
+        let related = self.judge(&[question], &[numbers.to_vec()], as_duplicate)?;
+        Ok(related.into_iter().next().unwrap_or_default())
+    }
+
+    /// What is kept of the candidates that the texts are related to, with one read.
+    fn judge<T>(
+        &self,
+        questions: &[Question<'_>],
+        candidates: &[Vec<ArticleNumber>],
+        keep: impl Fn(&Related<'_>) -> T,
+    ) -> Result<Vec<Vec<T>>, EngineError> {
         let features = self.features(candidates.iter().flatten().copied())?;
         let verified = questions.iter().zip(candidates);
         let mut found: Vec<Vec<Related<'_>>> =
-            verified.map(|(question, numbers)| verify(*question, &numbers, &features)).collect();
+            verified.map(|(question, numbers)| verify(*question, numbers, &features)).collect();
         self.leave_standing_text_out(questions, &mut found)?;
         for (found, question) in found.iter_mut().zip(questions) {
             found.truncate(question.max_results);
@@ -197,23 +252,26 @@ impl Core {
         Ok(found.into_iter().map(|it| it.iter().map(&keep).collect()).collect())
     }
 
-    fn subject(&self, target: &Target) -> Result<(Subject, Option<ArticleNumber>), EngineError> {
-        match target {
+    fn asked(&self, request: &FindRequest) -> Result<Asked, EngineError> {
+        check_bytes("site", &request.site, SITE_BYTES_MAX)?;
+        let (subject, without, facets) = match &request.target {
             Target::Text(text) => {
                 check_text("text", text)?;
                 let tokens = Tokens::of(text);
                 if tokens.is_empty() {
                     return Err(Invalid::new("text", Problem::WithoutTokens).into());
                 }
-                Ok((Subject::of(&tokens.hashes), None))
+                let published_s = request.published.map(UnixTime::seconds);
+                (Subject::of(&tokens.hashes), None, keys::facets(&request.site, "", "", published_s))
             }
             Target::Stored(id) => {
                 let number = self.number(id.as_str())?;
                 let gone = || EngineError::ArticleNotFound(id.as_str().to_owned());
                 let features = self.features([number])?.remove(&number).ok_or_else(gone)?;
-                Ok((Subject::of(features.fields.text()), Some(number)))
+                (Subject::of(features.fields.text()), Some(number), features.facets)
             }
-        }
+        };
+        Ok(Asked { subject, without, filter: request.scope.around(&facets)? })
     }
 }
 
@@ -226,6 +284,11 @@ impl Subject {
 
     pub(super) fn shingle_count(&self) -> usize {
         self.shingles.len()
+    }
+
+    /// What it shares with an article.
+    pub(super) fn overlap(&self, with: &Features) -> Overlap {
+        self.shingles.overlap(&shingle::shingles(with.fields.text()), with.shingle_count)
     }
 
     pub(super) fn sketch(&self) -> Sketch {
@@ -252,6 +315,8 @@ impl Related<'_> {
     fn duplicate(&self) -> Duplicate {
         Duplicate {
             id: self.features.id.clone(),
+            number: self.number,
+            story: StoryId(self.number.0),
             relation: self.relation,
             overlap: self.overlap,
             simhash_distance_bits: self.simhash_distance_bits,
@@ -295,8 +360,7 @@ fn compare<'a>(
     if !bound.may_share(features.fields.text(), shared_min) {
         return None;
     }
-    let theirs = shingle::shingles(features.fields.text());
-    let overlap = subject.shingles.overlap(&theirs, features.shingle_count);
+    let overlap = subject.overlap(features);
     let simhash_distance_bits = subject.sketch().simhash.distance_bits(features.simhash);
     let relation = overlap.relation()?;
     Some(Related { number, features, relation, overlap, simhash_distance_bits })

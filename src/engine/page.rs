@@ -5,12 +5,14 @@ mod lines;
 mod repeated;
 
 use crate::engine::Engine;
-use crate::engine::article::{ArticleId, SITE_BYTES_MAX, check_bytes, check_text};
+use crate::engine::article::{ArticleId, UnixTime, check_text};
 use crate::engine::core::Core;
 use crate::engine::error::{EngineError, Invalid, Problem};
 use crate::engine::find::{Duplicate, Question, Subject};
 use crate::engine::page::lines::Lines;
-use crate::engine::teaser::TeaserAnswer;
+use crate::engine::scope::Scope;
+use crate::engine::teaser::{MATCHES_DEFAULT, TeaserAnswer, TeaserRequest, Watch};
+use crate::engine::watch::refuse_filter;
 use crate::hash::HashSet;
 use crate::index::keys::FieldTokens;
 use crate::index::{Filter, keys};
@@ -32,12 +34,16 @@ pub struct PageRequest {
     /// Its visible text, a block a line.
     pub text: String,
     /// Among which articles.
-    pub filter: Filter,
+    pub scope: Scope,
     /// At most this many matches a teaser, and duplicates of the body.
     pub max_results: usize,
     /// Its site, whose standing text is looked for; empty where it is not known,
     /// then it is looked for among all articles.
     pub site: String,
+    /// When it was published or seen; now, if that is not given.
+    pub seen: Option<UnixTime>,
+    /// Where it was seen, if its teasers are to be waited for.
+    pub watch: Option<Watch>,
 }
 
 /// What on a page is what.
@@ -73,14 +79,28 @@ pub struct Segment {
 
 impl Engine {
     /// Splits a page, matches its teasers, and looks for duplicates of its body.
+    /// Its teasers are watched if that is asked for.
     pub fn analyze_page(&self, request: &PageRequest) -> Result<PageAnswer, EngineError> {
         check_text("text", &request.text)?;
-        check_bytes("site", &request.site, SITE_BYTES_MAX)?;
+        let about = request.about();
+        about.check()?;
+        if request.watch.is_some() && !request.scope.is_open() {
+            return Err(refuse_filter().into());
+        }
+        let filter = request.scope.around(&about.facets(&self.core.clock))?;
+        let mut answer = self.split(request, &filter)?;
+        if request.watch.is_some() {
+            self.watch_all(request, &mut answer);
+        }
+        Ok(answer)
+    }
+
+    fn split(&self, request: &PageRequest, filter: &Filter) -> Result<PageAnswer, EngineError> {
         let blocks = page::blocks(&request.text, &self.core.cues);
         if blocks.iter().all(|it| it.tokens.is_empty()) {
             return Err(Invalid::new("text", Problem::WithoutTokens).into());
         }
-        let page = Page { request, blocks: &blocks };
+        let page = Page { request, filter, blocks: &blocks };
         let first = page::split(&blocks, &[]);
         let body = self.core.body_relatives(page, &first)?;
         let mut lines = Lines::new(page, &body);
@@ -101,12 +121,59 @@ impl Engine {
             .map(|(segments, longest)| PageTeaser { segments, longest });
         Ok(PageAnswer { teasers: teasers.collect(), segments, body_duplicates })
     }
+
+    /// Watches each teaser once, by its longest segment. One that could not be watched
+    /// has no id.
+    fn watch_all(&self, request: &PageRequest, answer: &mut PageAnswer) {
+        let PageAnswer { segments, teasers, .. } = answer;
+        let requests = teasers.iter().map(|it| {
+            let span = segments.get(it.longest).map(|it| it.span);
+            let text = span.map_or("", |it| it.of(&request.text));
+            TeaserRequest { text: text.to_owned(), ..request.about() }
+        });
+        let watched = self.watch_teasers(requests.collect());
+        for (teaser, watched) in teasers.iter().zip(watched) {
+            let id = watched.ok().and_then(|it| it.id);
+            for at in &teaser.segments {
+                if let Some(answer) = segments.get_mut(*at).and_then(|it| it.teaser.as_mut()) {
+                    answer.id = id;
+                }
+            }
+        }
+    }
+}
+
+impl PageRequest {
+    /// Of a text, among all articles.
+    pub fn of(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            scope: Scope::all(),
+            max_results: MATCHES_DEFAULT,
+            site: String::new(),
+            seen: None,
+            watch: None,
+        }
+    }
+
+    /// Its teasers, but for their texts.
+    fn about(&self) -> TeaserRequest {
+        TeaserRequest {
+            text: String::new(),
+            scope: self.scope.clone(),
+            max_results: self.max_results,
+            site: self.site.clone(),
+            seen: self.seen,
+            watch: self.watch.clone(),
+        }
+    }
 }
 
 /// A page and its lines.
 #[derive(Debug, Clone, Copy)]
 struct Page<'a> {
     request: &'a PageRequest,
+    filter: &'a Filter,
     blocks: &'a [Block],
 }
 
@@ -134,7 +201,7 @@ impl Core {
         let subject = Subject::of(&body);
         self.find_relatives(Question {
             subject: &subject,
-            filter: &page.request.filter,
+            filter: page.filter,
             without: None,
             max_results: page.max_results(),
         })

@@ -5,8 +5,10 @@ use rayon::prelude::*;
 
 use crate::engine::error::EngineError;
 
-/// Items of a batch that are worked on together, and share what they read.
+/// Items of a batch that are worked on together, and share what they read, at most.
 const PART: usize = 64;
+/// The same, at least.
+const PART_MIN: usize = 8;
 
 /// Does the work for each item; results in the order of the items.
 pub(super) fn each<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Send + Sync) -> Vec<R> {
@@ -21,9 +23,10 @@ pub(super) fn parts<T: Sync, R: Send>(
     items: &[T],
     work: impl Fn(&[T]) -> Result<Vec<R>, EngineError> + Send + Sync,
 ) -> Result<Vec<R>, EngineError> {
-    if items.len() <= PART {
+    let part = (items.len() / (2 * rayon::current_num_threads())).clamp(PART_MIN, PART);
+    if items.len() <= part {
         return work(items);
     }
-    let done: Result<Vec<Vec<R>>, EngineError> = items.par_chunks(PART).map(work).collect();
+    let done: Result<Vec<Vec<R>>, EngineError> = items.par_chunks(part).map(work).collect();
     Ok(done?.into_iter().flatten().collect())
 }

@@ -1,7 +1,7 @@
 //! What is computed from an article before it is stored: all of the work that
 //! needs neither the store nor the index.
 
-use crate::engine::article::{Article, ArticleId};
+use crate::engine::article::{Article, ArticleId, UnixTime};
 use crate::engine::error::{Invalid, Problem};
 use crate::engine::find::Subject;
 use crate::engine::record::{self, Dictionary, Features, FieldSpans, PackedSpans};
@@ -21,6 +21,8 @@ pub(super) struct Prepared {
     pub(super) content: Vec<u8>,
     /// The bytes of its features.
     pub(super) computed: Vec<u8>,
+    /// When it is to be deleted, in seconds since the Unix epoch.
+    pub(super) expires_s: Option<i64>,
 }
 
 impl Prepared {
@@ -45,6 +47,7 @@ impl Prepared {
             text: PackedSpans::of(&text.spans),
         };
         let fields = FieldTokens::new(&title.hashes, &description.hashes, &text.hashes);
+        let expires_s = article.expires.map(UnixTime::seconds);
         let (id, facets) = (article.id.clone(), article.facets());
         let mut content = record::content(article.clone());
         let content_print = record::content_print(&content);
@@ -64,7 +67,7 @@ impl Prepared {
             spans,
         };
         let computed = features.encode(dictionary);
-        Ok(Self { features, keys, subject, content, computed })
+        Ok(Self { features, keys, subject, content, computed, expires_s })
     }
 
     pub(super) fn id(&self) -> &ArticleId {

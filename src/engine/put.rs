@@ -1,18 +1,24 @@
-//! Putting and deleting: what the caller's side does before and after the
-//! writer.
+//! Putting and deleting: what the caller's side does before the writer.
 
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc;
 
 use crate::engine::Engine;
 use crate::engine::article::{Article, ArticleId};
 use crate::engine::core::Core;
-use crate::engine::error::EngineError;
-use crate::engine::find::{Duplicate, Question, answers};
+use crate::engine::error::{EngineError, Invalid, Problem};
+use crate::engine::find::{Duplicate, RESULTS_DEFAULT};
 use crate::engine::parallel;
 use crate::engine::prepare::Prepared;
-use crate::engine::writer::{Job, PutJob, Written};
+use crate::engine::revision::Revision;
+use crate::engine::scope::Scope;
+use crate::engine::story::StoryId;
+use crate::engine::watch::record::Resolution;
+use crate::engine::writer::{Job, PutJob};
 use crate::index::Filter;
 use crate::matching::overlap::Relation;
+
+/// Teasers that a put names, at most: those seen most often.
+pub const RESOLVED_NAMED_MAX: usize = 100;
 
 /// An article to be stored.
 #[derive(Debug, Clone)]
@@ -21,6 +27,10 @@ pub struct PutRequest {
     pub article: Article,
     /// What to do where it has a duplicate.
     pub on_duplicate: OnDuplicate,
+    /// The weakest relation that makes a duplicate for that.
+    pub relation_min: Relation,
+    /// Which articles are named, and count for that.
+    pub scope: Scope,
     /// Duplicates that are named, at most.
     pub max_duplicates: usize,
 }
@@ -32,6 +42,8 @@ pub enum OnDuplicate {
     Store,
     /// Leaves the store as it is.
     Skip,
+    /// Stores it without its text.
+    StoreWithoutText,
 }
 
 /// What a put did.
@@ -56,34 +68,74 @@ pub struct PutAnswer {
     pub outcome: PutOutcome,
     /// Articles stored before this one that it is related to.
     pub duplicates: Vec<Duplicate>,
+    /// The story that it is in; `None` if it was skipped.
+    pub story: Option<StoryId>,
+    /// Teasers that waited for it, most often seen first, at most [`RESOLVED_NAMED_MAX`].
+    pub resolved: Vec<Resolution>,
+    /// How it replaced the content before it.
+    pub revision: Option<Revision>,
+}
+
+impl PutRequest {
+    /// Stores an article whatever it is a duplicate of.
+    pub fn of(article: Article) -> Self {
+        Self {
+            article,
+            on_duplicate: OnDuplicate::Store,
+            relation_min: Relation::Duplicate,
+            scope: Scope::all(),
+            max_duplicates: RESULTS_DEFAULT,
+        }
+    }
+}
+
+impl PutAnswer {
+    /// Of nothing done yet.
+    pub(super) fn of(id: ArticleId) -> Self {
+        Self {
+            id,
+            outcome: PutOutcome::Skipped,
+            duplicates: Vec::new(),
+            story: None,
+            resolved: Vec::new(),
+            revision: None,
+        }
+    }
 }
 
 impl Engine {
     /// Stores articles; what is answered is on the disk and found by the next
     /// call. Articles of one call are stored in their order.
     pub fn put(&self, requests: Vec<PutRequest>) -> Vec<Result<PutAnswer, EngineError>> {
-        let mut results: Vec<Option<Result<Placed, EngineError>>> = vec![None; requests.len()];
+        let mut results: Vec<Result<PutAnswer, EngineError>> =
+            requests.iter().map(|_| Err(EngineError::Stopped)).collect();
         let (reply, written) = mpsc::channel();
-        for (at, job) in
-            parallel::each(requests, |it| prepare(it, &self.core)).into_iter().enumerate()
-        {
-            let sent = job.and_then(|(prepared, skips_duplicates, max_duplicates)| {
+        let prepared = parallel::each(requests, |it| prepare(it, &self.core));
+        for (at, job) in prepared.into_iter().enumerate() {
+            let sent = job.map_err(EngineError::from).and_then(|it| {
+                let Ready { prepared, on_duplicate, relation_min, filter, max_duplicates } = it;
                 let reply = reply.clone();
-                let job = PutJob { prepared, skips_duplicates, max_duplicates, at, reply };
-                self.writer.send(Job::Put(job))
+                self.writer.send(Job::Put(Box::new(PutJob {
+                    prepared,
+                    on_duplicate,
+                    relation_min,
+                    filter,
+                    max_duplicates,
+                    at,
+                    reply,
+                })))
             });
             if let (Err(error), Some(place)) = (sent, results.get_mut(at)) {
-                *place = Some(Err(error));
+                *place = Err(error);
             }
         }
         drop(reply);
         for (at, result) in written {
             if let Some(place) = results.get_mut(at) {
-                *place = Some(result);
+                *place = result;
             }
         }
-        let placed = results.into_iter().map(|it| it.unwrap_or(Err(EngineError::Stopped)));
-        self.name_duplicates(&placed.collect::<Vec<_>>())
+        results
     }
 
     /// Deletes an article; no later answer names it.
@@ -92,81 +144,25 @@ impl Engine {
         self.writer.send(Job::Delete { id: id.clone(), reply })?;
         deleted.recv().unwrap_or(Err(EngineError::Stopped))
     }
-
-    /// Looks for the duplicates of what was stored, among what was stored
-    /// before it: so each put of two at once sees the other, or is seen by it.
-    fn name_duplicates(
-        &self,
-        placed: &[Result<Placed, EngineError>],
-    ) -> Vec<Result<PutAnswer, EngineError>> {
-        let filters: Vec<Filter> = placed.iter().map(Placed::filter).collect();
-        let questions: Vec<Question<'_>> = placed
-            .iter()
-            .zip(&filters)
-            .filter_map(|(it, filter)| it.as_ref().ok()?.question(filter))
-            .collect();
-        let mut found = answers(self.core.find(&questions), questions.len());
-        placed
-            .iter()
-            .map(|it| {
-                let it = it.as_ref().map_err(Clone::clone)?;
-                let duplicates = match &it.written {
-                    Written::Skipped(duplicates) => duplicates.clone(),
-                    Written::Stored { .. } => found.next().unwrap_or(Ok(Vec::new()))?,
-                };
-                let outcome = it.written.outcome();
-                Ok(PutAnswer { id: it.prepared.id().clone(), outcome, duplicates })
-            })
-            .collect()
-    }
 }
 
-/// What needs neither the store nor the writer.
-fn prepare(request: PutRequest, core: &Core) -> Result<(Arc<Prepared>, bool, usize), EngineError> {
-    let PutRequest { article, on_duplicate, max_duplicates } = request;
+/// An article that needs nothing but the writer.
+struct Ready {
+    prepared: Prepared,
+    on_duplicate: OnDuplicate,
+    relation_min: Relation,
+    filter: Filter,
+    max_duplicates: usize,
+}
+
+fn prepare(request: PutRequest, core: &Core) -> Result<Ready, Invalid> {
+    let PutRequest { article, on_duplicate, relation_min, scope, max_duplicates } = request;
+    if article.expires.is_some_and(|it| it.unix_ms() <= core.clock.unix_ms()) {
+        let allowed = "a time that is yet to come".to_owned();
+        return Err(Invalid::new("article.expire_time", Problem::OutOfRange { allowed }));
+    }
     let prepared = Prepared::new(article, core.dictionary.get(), core.keeps_text)
         .map_err(|it| it.within("article"))?;
-    Ok((Arc::new(prepared), on_duplicate == OnDuplicate::Skip, max_duplicates))
-}
-
-/// An article, and where the writer put it.
-#[derive(Debug, Clone)]
-pub(super) struct Placed {
-    pub(super) prepared: Arc<Prepared>,
-    pub(super) max_duplicates: usize,
-    pub(super) written: Written,
-}
-
-impl Placed {
-    fn filter(placed: &Result<Self, EngineError>) -> Filter {
-        let number = match placed {
-            Ok(Self { written: Written::Stored { number, .. }, .. }) => number.0,
-            _ => 0,
-        };
-        Filter { numbers: 0..number, ..Filter::all() }
-    }
-
-    fn question<'a>(&'a self, filter: &'a Filter) -> Option<Question<'a>> {
-        let Written::Stored { number, .. } = self.written else { return None };
-        Some(Question {
-            subject: &self.prepared.subject,
-            filter,
-            without: Some(number),
-            max_results: self.max_duplicates,
-        })
-    }
-}
-
-impl Written {
-    fn outcome(&self) -> PutOutcome {
-        match self {
-            Self::Stored { outcome, .. } => *outcome,
-            Self::Skipped(_) => PutOutcome::Skipped,
-        }
-    }
-}
-
-/// The duplicates for which an article is skipped: those that are DUPLICATE.
-pub(super) fn skip_reasons(found: Vec<Duplicate>) -> Vec<Duplicate> {
-    found.into_iter().filter(|it| it.relation == Relation::Duplicate).collect()
+    let filter = scope.around(&prepared.features.facets)?;
+    Ok(Ready { prepared, on_duplicate, relation_min, filter, max_duplicates })
 }

@@ -4,6 +4,7 @@ use crate::engine::Engine;
 use crate::engine::article::ArticleId;
 use crate::engine::error::{EngineError, Invalid, Problem};
 use crate::engine::record::StoredArticle;
+use crate::engine::rows::Counter;
 use crate::engine::sign::Signature;
 use crate::index::{Counts, Filter};
 use crate::store::{ArticleNumber, Part};
@@ -37,6 +38,12 @@ pub struct Stats {
     pub store_bytes: u64,
     /// Of the index.
     pub index: Counts,
+    /// Teasers that wait.
+    pub standing_teasers: u64,
+    /// Bytes of memory by which they are found.
+    pub standing_bytes: u64,
+    /// Stories of two members or more.
+    pub stories: u64,
 }
 
 impl Engine {
@@ -91,6 +98,9 @@ impl Engine {
             article_count: self.core.store.record_count()?,
             store_bytes: self.core.store.bytes()?,
             index: self.core.index.counts(),
+            standing_teasers: self.core.standing.len() as u64,
+            standing_bytes: self.core.standing.bytes(),
+            stories: Counter::Stories.stored(self.core.store.as_ref())?,
         })
     }
 }

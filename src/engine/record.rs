@@ -83,6 +83,8 @@ struct ArticleRecord {
     published: Option<TimeRecord>,
     #[prost(uint64, tag = "10")]
     stored_ms: u64,
+    #[prost(message, optional, tag = "11")]
+    expires: Option<TimeRecord>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Message)]
@@ -119,6 +121,7 @@ impl StoredArticle {
             text,
             published,
             stored_ms,
+            expires,
         } = record;
         if format != u32::from(FORMAT) {
             return Err(damaged(format!("its format is {format}, not {FORMAT}")));
@@ -133,6 +136,7 @@ impl StoredArticle {
             description,
             text,
             published: published.map(time).transpose().map_err(|it| damaged(it.to_string()))?,
+            expires: expires.map(time).transpose().map_err(|it| damaged(it.to_string()))?,
         };
         Ok(Self { article, stored_ms })
     }
@@ -141,7 +145,8 @@ impl StoredArticle {
 /// The message but for the time at which the article was stored: equal where the
 /// content is.
 pub fn content(article: Article) -> Vec<u8> {
-    let Article { id, url, site, language, title, description, text, published } = article;
+    let Article { id, url, site, language, title, description, text, published, expires } = article;
+    let time = |it: UnixTime| TimeRecord { seconds: it.seconds(), nanos: it.nanos() };
     let record = ArticleRecord {
         format: u32::from(FORMAT),
         id: id.into_string(),
@@ -151,15 +156,16 @@ pub fn content(article: Article) -> Vec<u8> {
         title,
         description,
         text,
-        published: published.map(|it| TimeRecord { seconds: it.seconds(), nanos: it.nanos() }),
+        published: published.map(time),
         stored_ms: 0,
+        expires: expires.map(time),
     };
     record.encode_to_vec()
 }
 
 /// Appends the time, in milliseconds since the Unix epoch, to what [`content`] gave.
 pub fn stamp(content: &mut Vec<u8>, stored_ms: u64) {
-    // The last field of the message.
+    // Fields may stand in any order.
     prost::encoding::uint64::encode(10, &stored_ms, content);
 }
 
@@ -363,6 +369,7 @@ mod tests {
             description: "d".into(),
             text: "x".into(),
             published: Some(UnixTime::new("", 1, 2).unwrap()),
+            expires: None,
         };
         let bytes = StoredArticle::encode(article.clone(), 9);
         let golden = b"\x08\x03\x12\x01a\x1a\x01u\x22\x01s\x2a\x01l\x32\x01t\x3a\x01d\x42\x01x\

@@ -138,6 +138,7 @@ mod tests {
             description: String::new(),
             text: text.to_owned(),
             published: None,
+            expires: None,
         };
         Prepared::new(article, None, true).unwrap().features
     }

@@ -7,14 +7,19 @@ mod retold;
 use std::ops::Range;
 
 use crate::engine::Engine;
-use crate::engine::article::{ArticleId, check_text};
+use crate::clock::Clock;
+use crate::engine::article::{
+    ArticleId, SITE_BYTES_MAX, URL_BYTES_MAX, UnixTime, check_bytes, check_text,
+};
 use crate::engine::core::Core;
 use crate::engine::error::{EngineError, Invalid, Problem};
 use crate::engine::find::{answers, descending};
 use crate::engine::parallel;
 use crate::engine::record::Features;
 use crate::engine::teaser::aligned::Aligned;
-use crate::index::{Filter, TeaserProposal, TeaserQuery};
+use crate::engine::scope::Scope;
+use crate::engine::watch::record::TeaserId;
+use crate::index::{Facets, Filter, TeaserProposal, TeaserQuery, keys};
 use crate::matching::evidence::{Rarity, WHOLE_TITLE_BITS};
 use crate::matching::verdict::{Kind, TEASER_WORDS_MIN, Verdict};
 use crate::shingle;
@@ -38,9 +43,32 @@ pub struct TeaserRequest {
     /// The blurb or headline.
     pub text: String,
     /// Among which articles.
-    pub filter: Filter,
+    pub scope: Scope,
     /// At most this many matches.
     pub max_results: usize,
+    /// The site of the page on which it stands; empty where it is not known.
+    pub site: String,
+    /// When it was seen; now, if that is not given.
+    pub seen: Option<UnixTime>,
+    /// Where it was seen, if it is to be waited for.
+    pub watch: Option<Watch>,
+}
+
+/// Where a teaser was seen that is to be waited for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Watch {
+    /// The page; empty where it is not known.
+    pub page_url: String,
+    /// Where the teaser links to; empty where it is not known.
+    pub link_url: String,
+}
+
+/// A teaser that was read, and among which articles its own is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) tokens: &'a Tokens,
+    pub(super) filter: &'a Filter,
+    pub(super) max_results: usize,
 }
 
 /// Whose teaser it is.
@@ -52,6 +80,8 @@ pub struct TeaserAnswer {
     pub matches: Vec<TeaserMatch>,
     /// Bits that a match needs.
     pub evidence_bits_min: f64,
+    /// Its name, if it was watched and waits for its article or refers to it.
+    pub id: Option<TeaserId>,
 }
 
 /// An article that a teaser belongs to.
@@ -167,19 +197,40 @@ impl Question<'_> {
 }
 
 impl Engine {
-    /// Whose teaser each text is.
+    /// Whose teaser each text is. Those that are watched are answered as
+    /// [`Engine::watch_teasers`] does.
     pub fn match_teasers(
         &self,
-        requests: &[TeaserRequest],
+        requests: Vec<TeaserRequest>,
     ) -> Vec<Result<TeaserAnswer, EngineError>> {
-        let read: Vec<_> =
-            parallel::each(requests.iter().collect(), |it| read_teaser(&it.text, &self.core.cues));
-        let readable: Vec<(&TeaserRequest, &Tokens)> = requests
+        if requests.iter().all(|it| it.watch.is_none()) {
+            return self.match_unwatched(&requests);
+        }
+        let is_watched: Vec<bool> = requests.iter().map(|it| it.watch.is_some()).collect();
+        let (watched, others): (Vec<_>, Vec<_>) =
+            requests.into_iter().partition(|it| it.watch.is_some());
+        let mut watched = self.watch_teasers(watched).into_iter();
+        let mut others = self.match_unwatched(&others).into_iter();
+        let results = is_watched.into_iter().map(|it| if it { watched.next() } else { others.next() });
+        results.map(|it| it.unwrap_or(Err(EngineError::Stopped))).collect()
+    }
+
+    fn match_unwatched(&self, requests: &[TeaserRequest]) -> Vec<Result<TeaserAnswer, EngineError>> {
+        let read: Vec<Result<(Tokens, Filter), Invalid>> =
+            parallel::each(requests.iter().collect(), |it| {
+                it.check()?;
+                let tokens = read_teaser(&it.text, &self.core.cues)?;
+                Ok((tokens, it.scope.around(&it.facets(&self.core.clock))?))
+            });
+        let asked: Vec<Asked<'_>> = requests
             .iter()
             .zip(&read)
-            .filter_map(|(it, read)| Some((it, read.as_ref().ok()?)))
+            .filter_map(|(it, read)| {
+                let (tokens, filter) = read.as_ref().ok()?;
+                Some(Asked { tokens, filter, max_results: it.max_results })
+            })
             .collect();
-        let mut found = answers(self.core.match_teasers(&readable, Depth::Terms), readable.len());
+        let mut found = answers(self.core.match_teasers(&asked, Depth::Terms), asked.len());
         read.iter()
             .map(|it| match it {
                 Ok(_) => found.next().unwrap_or(Err(EngineError::Stopped)),
@@ -189,7 +240,41 @@ impl Engine {
     }
 }
 
-fn read_teaser(text: &str, cues: &Cues) -> Result<Tokens, Invalid> {
+impl TeaserRequest {
+    /// Of a text, among all articles.
+    pub fn of(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            scope: Scope::all(),
+            max_results: MATCHES_DEFAULT,
+            site: String::new(),
+            seen: None,
+            watch: None,
+        }
+    }
+
+    /// Checks the length of every field but the text, which is checked when it is read.
+    pub(super) fn check(&self) -> Result<(), Invalid> {
+        check_bytes("site", &self.site, SITE_BYTES_MAX)?;
+        let Some(Watch { page_url, link_url }) = &self.watch else { return Ok(()) };
+        check_bytes("watch.page_url", page_url, URL_BYTES_MAX)?;
+        check_bytes("watch.link_url", link_url, URL_BYTES_MAX)
+    }
+
+    /// When it was seen, in milliseconds since the Unix epoch.
+    pub(super) fn seen_ms(&self, clock: &Clock) -> u64 {
+        self.seen.map_or_else(|| clock.unix_ms(), UnixTime::unix_ms)
+    }
+
+    pub(super) fn facets(&self, clock: &Clock) -> Facets {
+        let page = self.watch.as_ref().map_or("", |it| it.page_url.as_str());
+        let seen_s = i64::try_from(self.seen_ms(clock) / 1000).unwrap_or(i64::MAX);
+        let seen_s = self.seen.map_or(seen_s, UnixTime::seconds);
+        keys::facets(&self.site, page, "", Some(seen_s))
+    }
+}
+
+pub(super) fn read_teaser(text: &str, cues: &Cues) -> Result<Tokens, Invalid> {
     check_text("text", text)?;
     let tokens = truncation::blurb(text, cues).tokens;
     if tokens.is_empty() {
@@ -207,7 +292,7 @@ impl Core {
     /// The answers to all teasers, on all processors.
     pub(super) fn match_teasers(
         &self,
-        teasers: &[(&TeaserRequest, &Tokens)],
+        teasers: &[Asked<'_>],
         depth: Depth,
     ) -> Result<Vec<TeaserAnswer>, EngineError> {
         parallel::parts(teasers, |it| self.match_at_once(it, depth))
@@ -218,18 +303,18 @@ impl Core {
     /// article word for word, one look-up and one read more.
     fn match_at_once(
         &self,
-        teasers: &[(&TeaserRequest, &Tokens)],
+        teasers: &[Asked<'_>],
         depth: Depth,
     ) -> Result<Vec<TeaserAnswer>, EngineError> {
         let proposals = self.propose(teasers)?;
         let questions: Vec<Question<'_>> = teasers
             .iter()
             .zip(&proposals)
-            .map(|((request, tokens), proposal)| Question {
-                tokens,
+            .map(|(asked, proposal)| Question {
+                tokens: asked.tokens,
                 proposal,
-                filter: &request.filter,
-                max_results: request.max_results,
+                filter: asked.filter,
+                max_results: asked.max_results,
             })
             .collect();
         let aligned = self.align(&questions)?;
@@ -259,21 +344,21 @@ impl Core {
 
     fn propose(
         &self,
-        teasers: &[(&TeaserRequest, &Tokens)],
+        teasers: &[Asked<'_>],
     ) -> Result<Vec<TeaserProposal>, EngineError> {
         let shingles: Vec<Vec<u64>> =
-            teasers.iter().map(|(_, tokens)| shingle::shingles(&tokens.hashes)).collect();
+            teasers.iter().map(|it| shingle::shingles(&it.tokens.hashes)).collect();
         let queries: Vec<TeaserQuery<'_>> = teasers
             .iter()
             .zip(&shingles)
-            .map(|((request, _), shingles)| TeaserQuery { shingles, filter: &request.filter })
+            .map(|(asked, shingles)| TeaserQuery { shingles, filter: asked.filter })
             .collect();
         let mut proposals = self.index.teasers(&queries)?;
-        for (proposal, (request, tokens)) in proposals.iter_mut().zip(teasers) {
-            if !has_evidence(tokens, proposal, WHOLE_TITLE_BITS) {
+        for (proposal, asked) in proposals.iter_mut().zip(teasers) {
+            if !has_evidence(asked.tokens, proposal, WHOLE_TITLE_BITS) {
                 proposal.candidates.clear();
             }
-            proposal.candidates.truncate(ALIGNED_MAX.max(request.max_results));
+            proposal.candidates.truncate(ALIGNED_MAX.max(asked.max_results));
         }
         Ok(proposals)
     }
@@ -311,5 +396,6 @@ fn answer(question: &Question<'_>, found: Vec<Found>) -> TeaserAnswer {
         verdict: matches.first().map_or(none, |it| it.verdict),
         matches,
         evidence_bits_min: Rarity::new(proposal.article_count).bits_min(),
+        id: None,
     }
 }

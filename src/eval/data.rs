@@ -116,6 +116,7 @@ impl ArticleRow {
             description: self.lead.clone(),
             text: self.text.clone(),
             published: None,
+            expires: None,
         })
     }
 }

@@ -12,7 +12,6 @@ use crate::eval::data::PageRow;
 use crate::eval::measures::{Confusion, bag_overlap, f1, mean};
 use crate::eval::report::{OriginReport, PageBaseline, PageReport};
 use crate::eval::{Watch, accepted, scratch_engine};
-use crate::index::Filter;
 use crate::text::page::SegmentKind;
 use crate::text::tokens::{TokenHash, Tokens};
 
@@ -43,9 +42,7 @@ pub(super) fn evaluate(
     let answers: Vec<Result<PageAnswer, EngineError>> = rows
         .par_iter()
         .map(|row| {
-            let text = row.page_text.clone();
-            let filter = Filter::all();
-            let request = PageRequest { text, filter, max_results: 1, site: String::new() };
+            let request = PageRequest { max_results: 1, ..PageRequest::of(row.page_text.clone()) };
             let answer = engine.analyze_page(&request);
             watch.done(1);
             answer

@@ -17,7 +17,6 @@ use crate::eval::data::{ArticleRow, Dataset, PairRow};
 use crate::eval::report::PairReport;
 use crate::eval::{Watch, accepted, put_all, scratch_engine};
 use crate::hash::HashMap;
-use crate::index::Filter;
 use crate::matching::overlap::Relation;
 
 /// A pair with its texts, and all that was found out about it.
@@ -169,12 +168,13 @@ fn ask(
         let requests: Vec<FindRequest> = part
             .iter()
             .filter_map(|at| Some(Target::Text((*texts.get(*at)?).to_owned())))
-            .map(|target| FindRequest { target, filter: Filter::all(), max_results: RESULTS_MAX })
+            .map(|target| FindRequest { max_results: RESULTS_MAX, ..FindRequest::of(target) })
             .collect();
         for (at, answer) in part.iter().zip(engine.find_duplicates(&requests)) {
             let number = |it: &Duplicate| Some((it.id.as_str().parse().ok()?, it.relation));
             let text = texts.get(*at).copied().unwrap_or_default();
-            let found = accepted(answer, ("pairs", text), watch)?.unwrap_or_default();
+            let found = accepted(answer, ("pairs", text), watch)?;
+            let found = found.map(|it| it.duplicates).unwrap_or_default();
             asked.insert(*at, found.iter().filter_map(number).collect());
         }
         watch.done(part.len());

@@ -10,14 +10,13 @@ use serde_json::json;
 use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::engine::error::EngineError;
-use crate::engine::teaser::{MATCHES_DEFAULT, TeaserAnswer, TeaserRequest};
+use crate::engine::teaser::{TeaserAnswer, TeaserRequest};
 use crate::eval::data::{ArticleRow, Dataset};
 use crate::eval::recombine::Sentences;
 use crate::eval::report::{Report, ScaleStep};
 use crate::eval::teasers::truth::{Class, Truth, Truths};
 use crate::eval::{Observer, Options, Watch, accepted, is_held_out, put_all, scratch_engine};
 use crate::hash::HashMap;
-use crate::index::Filter;
 use crate::matching::verdict::Verdict;
 
 /// Teasers of one call.
@@ -169,16 +168,10 @@ impl<'a> Run<'a> {
         let mut judged = Vec::with_capacity(truths.teasers.len());
         let mut seconds = 0.0;
         for part in truths.teasers.chunks(BATCH) {
-            let requests: Vec<TeaserRequest> = part
-                .iter()
-                .map(|it| TeaserRequest {
-                    text: it.row.teaser.clone(),
-                    filter: Filter::all(),
-                    max_results: MATCHES_DEFAULT,
-                })
-                .collect();
+            let requests: Vec<TeaserRequest> =
+                part.iter().map(|it| TeaserRequest::of(it.row.teaser.clone())).collect();
             let from = self.clock.elapsed();
-            let answers = self.engine.match_teasers(&requests);
+            let answers = self.engine.match_teasers(requests);
             seconds += self.clock.since(from).as_secs_f64();
             let answers: Vec<TeaserAnswer> = part
                 .iter()
@@ -235,6 +228,7 @@ fn no_answer() -> TeaserAnswer {
         verdict: Verdict::InsufficientEvidence,
         matches: Vec::new(),
         evidence_bits_min: 0.0,
+        id: None,
     }
 }
 

@@ -124,9 +124,13 @@ impl Keys {
 /// A site as filters compare it: lower case, without "www."; the host of the
 /// URL where no site is given. 0 where neither is known.
 pub fn site_key(site: &str, url: &str) -> u32 {
-    let name = if site.trim().is_empty() { host(url) } else { site.trim() };
-    let name = name.to_lowercase();
+    let name = site_name(site, url).to_lowercase();
     key_of(name.strip_prefix("www.").unwrap_or(&name))
+}
+
+/// A site as it was given; the host of the URL where it was not.
+pub fn site_name<'a>(site: &'a str, url: &'a str) -> &'a str {
+    if site.trim().is_empty() { host(url) } else { site.trim() }
 }
 
 /// A language as filters compare it: the first subtag, in lower case.

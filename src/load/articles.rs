@@ -91,6 +91,7 @@ impl Corpus {
                 nanos: 0,
             }),
             stored_time: None,
+            expire_time: None,
         }
     }
 

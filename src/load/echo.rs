@@ -120,5 +120,6 @@ fn answer(request: &v1::MatchTeaserRequest) -> v1::MatchTeaserResponse {
         verdict: v1::TeaserVerdict::Match.into(),
         matches: vec![found],
         evidence_bits_min: 25.5,
+        teaser_id: String::new(),
     }
 }

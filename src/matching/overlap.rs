@@ -28,8 +28,8 @@ pub struct Overlap {
 /// common phrase does not relate a short text to a long one.
 pub const SHARED_MIN: usize = 5;
 
-/// What the first text is to the second.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What the first text is to the second, the closest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Relation {
     /// The same text, edited.
     Duplicate,
@@ -175,6 +175,12 @@ impl Overlap {
     /// Share of the second set that is in the first.
     pub fn right_in_left(self) -> f64 {
         share(self.shared, self.right)
+    }
+
+    /// With the sides exchanged.
+    #[must_use]
+    pub fn turned(self) -> Self {
+        Self { left: self.right, right: self.left, ..self }
     }
 
     /// The greater of the two containments.

@@ -1,6 +1,9 @@
 //! One handler an RPC: reads the request, lets the engine work, writes the
 //! answer.
 
+use std::sync::Arc;
+
+use tokio::sync::watch;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::api::convert;
@@ -11,6 +14,7 @@ use crate::engine::Engine;
 use crate::engine::error::EngineError;
 use crate::engine::sign;
 use crate::service::admission::{Admission, Work};
+use crate::service::listen::{self, Signal};
 use crate::service::stream::{self, Answers, Rpc};
 
 /// The RPCs of the contract.
@@ -19,6 +23,8 @@ pub(super) struct Handlers {
     pub(super) admission: Admission,
     /// Milliseconds since the Unix epoch.
     pub(super) started_ms: u64,
+    /// What listeners wait for.
+    pub(super) signal: Arc<watch::Sender<Signal>>,
 }
 
 /// Stream batches of reads that are under way at once: one is read while
@@ -161,15 +167,14 @@ impl DoublonService for Handlers {
         request: Request<v1::MatchTeaserRequest>,
     ) -> Result<Response<v1::MatchTeaserResponse>, Status> {
         let teaser = convert::match_teaser(request.into_inner()).map_err(ApiError::from)?;
-        if teaser.text.len() <= SHORT_TEASER_BYTES {
-            let found = self.admission.run_here(|it| only(it.match_teasers(&[teaser])));
+        let work = if teaser.watch.is_some() { Work::Write } else { Work::Read };
+        if work == Work::Read && teaser.text.len() <= SHORT_TEASER_BYTES {
+            let found = self.admission.run_here(|it| only(it.match_teasers(vec![teaser])));
             let found = found.and_then(|it| it.map_err(ApiError::from))?;
             return Ok(Response::new(convert::matched(&found)));
         }
-        self.call(Work::Read, move |engine| {
-            Ok(convert::matched(&only(engine.match_teasers(&[teaser]))?))
-        })
-        .await
+        self.call(work, move |it| Ok(convert::matched(&only(it.match_teasers(vec![teaser]))?)))
+            .await
     }
 
     type MatchTeasersStream = Answers<v1::MatchTeasersResponse>;
@@ -184,7 +189,7 @@ impl DoublonService for Handlers {
             read: |it: v1::MatchTeasersRequest| {
                 convert::match_teaser(it.r#match.unwrap_or_default())
             },
-            act: |engine, items| engine.match_teasers(&items),
+            act: Engine::match_teasers,
             reply: |result| v1::MatchTeasersResponse {
                 outcome: Some(match result {
                     Ok(it) => v1::match_teasers_response::Outcome::Result(convert::matched(&it)),
@@ -200,10 +205,88 @@ impl DoublonService for Handlers {
         request: Request<v1::AnalyzePageRequest>,
     ) -> Result<Response<v1::AnalyzePageResponse>, Status> {
         let page = convert::analyze_page(request.into_inner()).map_err(ApiError::from)?;
-        self.call(Work::Read, move |engine| {
+        let work = if page.watch.is_some() { Work::Write } else { Work::Read };
+        self.call(work, move |engine| {
             Ok(convert::page(&engine.analyze_page(&page)?, &page.text))
         })
         .await
+    }
+
+    async fn list_teasers(
+        &self,
+        request: Request<v1::ListTeasersRequest>,
+    ) -> Result<Response<v1::ListTeasersResponse>, Status> {
+        let (token, size, sites) =
+            convert::watch::list_teasers(request.into_inner()).map_err(ApiError::from)?;
+        self.call(Work::Read, move |engine| {
+            Ok(convert::watch::listed(engine.list_teasers(&token, size, &sites)?))
+        })
+        .await
+    }
+
+    async fn delete_teaser(
+        &self,
+        request: Request<v1::DeleteTeaserRequest>,
+    ) -> Result<Response<v1::DeleteTeaserResponse>, Status> {
+        let id = convert::watch::delete_teaser(request.into_inner()).map_err(ApiError::from)?;
+        self.call(Work::Write, move |engine| {
+            engine.delete_teaser(id).map(|()| v1::DeleteTeaserResponse {})
+        })
+        .await
+    }
+
+    type WatchTeasersStream = Answers<v1::WatchTeasersResponse>;
+
+    async fn watch_teasers(
+        &self,
+        request: Request<v1::WatchTeasersRequest>,
+    ) -> Result<Response<Self::WatchTeasersStream>, Status> {
+        let since = convert::watch::watch_teasers(request.into_inner()).map_err(ApiError::from)?;
+        let cursor = self.call(Work::Read, move |engine| engine.cursor(since)).await?.into_inner();
+        let signal = self.signal.subscribe();
+        Ok(Response::new(listen::listen(self.admission.clone(), signal, cursor)))
+    }
+
+    async fn list_references(
+        &self,
+        request: Request<v1::ListReferencesRequest>,
+    ) -> Result<Response<v1::ListReferencesResponse>, Status> {
+        let (id, token, size) =
+            convert::watch::list_references(request.into_inner()).map_err(ApiError::from)?;
+        self.call(Work::Read, move |engine| {
+            Ok(convert::watch::references(engine.list_references(id.as_ref(), &token, size)?))
+        })
+        .await
+    }
+
+    async fn get_story(
+        &self,
+        request: Request<v1::GetStoryRequest>,
+    ) -> Result<Response<v1::GetStoryResponse>, Status> {
+        let (id, token, size) =
+            convert::story::get_story(request.into_inner()).map_err(ApiError::from)?;
+        self.call(Work::Read, move |it| Ok(convert::story::got(it.story(id, &token, size)?))).await
+    }
+
+    async fn list_stories(
+        &self,
+        request: Request<v1::ListStoriesRequest>,
+    ) -> Result<Response<v1::ListStoriesResponse>, Status> {
+        let (question, token, size) =
+            convert::story::list_stories(request.into_inner()).map_err(ApiError::from)?;
+        self.call(Work::Read, move |engine| {
+            Ok(convert::story::listed(engine.list_stories(&question, &token, size)?))
+        })
+        .await
+    }
+
+    async fn list_revisions(
+        &self,
+        request: Request<v1::ListRevisionsRequest>,
+    ) -> Result<Response<v1::ListRevisionsResponse>, Status> {
+        let v1::ListRevisionsRequest { article_id } = request.into_inner();
+        let id = convert::article_id(article_id).map_err(ApiError::from)?;
+        self.call(Work::Read, move |it| Ok(convert::story::revisions(it.revisions(&id)?))).await
     }
 
     async fn get_stats(
@@ -223,6 +306,9 @@ impl DoublonService for Handlers {
                 term_posting_count: stats.index.term_postings,
                 index_bytes: stats.index.bytes,
                 start_time: Some(start_time),
+                standing_teaser_count: stats.standing_teasers,
+                story_count: stats.stories,
+                standing_index_bytes: stats.standing_bytes,
             })
         })
         .await

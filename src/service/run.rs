@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::{self, JoinHandle};
 use tokio::time::sleep;
 use tonic::transport::Server;
@@ -19,7 +19,8 @@ use tonic_health::server::HealthReporter;
 use crate::api::DESCRIPTORS;
 use crate::api::v1::doublon_service_server::DoublonServiceServer;
 use crate::clock::Clock;
-use crate::engine::Engine;
+use crate::engine::{Engine, Options};
+use crate::service::listen::Signal;
 use crate::engine::error::EngineError;
 use crate::index::Index;
 use crate::index::memory::MemoryIndex;
@@ -78,7 +79,13 @@ pub async fn run(
     let admission = Admission::new();
     let (health, health_service) = tonic_health::server::health_reporter();
     set_health(&health, ServingStatus::NotServing).await;
-    let handlers = Handlers { admission: admission.clone(), started_ms: clock.unix_ms() };
+    let (signal, _) = watch::channel(Signal::default());
+    let signal = Arc::new(signal);
+    let handlers = Handlers {
+        admission: admission.clone(),
+        started_ms: clock.unix_ms(),
+        signal: Arc::clone(&signal),
+    };
     let (stop, stopped) = oneshot::channel::<()>();
     let server = task::spawn(serve(listener, handlers, health_service, async move {
         drop(stopped.await);
@@ -87,7 +94,7 @@ pub async fn run(
     let (data_dir, drain_timeout) = (settings.data_dir.clone(), settings.drain_timeout);
     let opening = task::spawn_blocking(move || open(settings, clock));
     tokio::select! {
-        engine = opening => admission.open(engine??),
+        engine = opening => admission.open(heard(engine??, &signal)),
         () = &mut shutdown => return Ok(()),
     }
     set_health(&health, ServingStatus::Serving).await;
@@ -95,11 +102,19 @@ pub async fn run(
     shutdown.await;
     set_health(&health, ServingStatus::NotServing).await;
     tracing::info!("stopping: no new calls, waiting for those under way");
+    signal.send_modify(|it| it.is_stopping = true);
     stop.send(()).ok();
     let drained = drain(server, &admission, drain_timeout).await;
     admission.close().await;
     tracing::info!("stopped");
     drained
+}
+
+/// An engine that says to listeners when teasers were resolved.
+fn heard(engine: Engine, signal: &Arc<watch::Sender<Signal>>) -> Engine {
+    let signal = Arc::clone(signal);
+    engine.on_resolutions(move || signal.send_modify(|it| it.resolved += 1));
+    engine
 }
 
 fn announce(address: SocketAddr, data_dir: Option<&std::path::Path>) {
@@ -158,23 +173,39 @@ where
 }
 
 fn open(settings: Settings, clock: Clock) -> Result<Engine, EngineError> {
-    let Settings { data_dir, keeps_text, cache_bytes, cues, .. } = settings;
+    let Settings {
+        data_dir,
+        keeps_text,
+        cache_bytes,
+        drain_timeout: _,
+        cues,
+        retention,
+        teaser_retention,
+        teasers_max,
+    } = settings;
     let store: Arc<dyn Store> = match &data_dir {
         Some(folder) => Arc::new(EmbeddedStore::open(folder, cache_bytes)?),
         None => Arc::new(EmbeddedStore::in_memory()?),
     };
     let timer = clock.clone();
     let mut reported = timer.elapsed();
-    let parts = (store, Arc::new(MemoryIndex::default()) as Arc<dyn Index>);
-    let engine = Engine::open_in(data_dir.as_deref(), parts, clock, |done, total| {
+    let index: Arc<dyn Index> = Arc::new(MemoryIndex::default());
+    let options = Options {
+        folder: data_dir,
+        clock,
+        cues,
+        keeps_text,
+        retention,
+        teaser_retention,
+        teasers_max,
+    };
+    Engine::open(store, index, options, |done, total| {
         let now = timer.elapsed();
         if now.saturating_sub(reported) >= PROGRESS_INTERVAL || done == total {
             tracing::info!(done, total, "index rebuilt");
             reported = now;
         }
-    })?;
-    let engine = engine.with_cues(cues);
-    Ok(if keeps_text { engine } else { engine.without_texts() })
+    })
 }
 
 async fn set_health(health: &HealthReporter, status: ServingStatus) {

@@ -8,12 +8,14 @@
 //! | `features` | the same                 | `Part::Features` of some records         |
 //! | `removed`  | place in their order     | number, and `Part::Features` as it was   |
 //! | `kept`     | 0                        | what the records are read by             |
+//! | `rows`     | [`Space`], key           | what stands beside the records           |
 //!
 //! Numbers ascend, so that inserts touch the end of the trees only.
 
 mod tables;
 
 use std::fs;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -22,10 +24,12 @@ use redb::{Database, ReadableTable};
 
 use crate::store::embedded::tables::{Snapshot, Tables};
 use crate::store::pack::Pack;
-use crate::store::{ArticleNumber, Part, State, Store, StoreError, Write};
+use crate::store::{ArticleNumber, Part, Row, Space, State, Store, StoreError, Write};
 
 /// Version of the tables above.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
+/// The one before, without `rows`: it is taken over when it is opened.
+const FORMAT_WITHOUT_ROWS: u32 = 3;
 /// The file within the data folder.
 pub const FILE_NAME: &str = "doublon.redb";
 
@@ -160,6 +164,19 @@ impl Store for EmbeddedStore {
             }
         }
         Ok(found)
+    }
+
+    fn row(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.snapshot().row(space, key)
+    }
+
+    fn rows(
+        &self,
+        space: Space,
+        keys: Range<&[u8]>,
+        count_max: usize,
+    ) -> Result<Vec<Row>, StoreError> {
+        self.snapshot().rows(space, keys, count_max)
     }
 
     fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {

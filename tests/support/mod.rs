@@ -22,6 +22,12 @@ pub(crate) struct Server {
     running: JoinHandle<Result<(), service::ServeError>>,
 }
 
+/// What a test serves with.
+pub(crate) fn settings(data_dir: Option<PathBuf>) -> Settings {
+    let (cache_bytes, drain_timeout) = (16 << 20, Duration::from_secs(5));
+    Settings { cache_bytes, drain_timeout, ..Settings::new(data_dir) }
+}
+
 impl Server {
     pub(crate) async fn in_memory() -> Self {
         Self::start(None).await
@@ -32,24 +38,14 @@ impl Server {
     }
 
     pub(crate) async fn start_with(data_dir: Option<PathBuf>, cues: Cues) -> Self {
-        let drain_timeout = Duration::from_secs(5);
-        let cues = Arc::new(cues);
-        let cache_bytes = 16 << 20;
-        Self::run(Settings { data_dir, keeps_text: true, cache_bytes, drain_timeout, cues }).await
+        Self::run(Settings { cues: Arc::new(cues), ..settings(data_dir) }).await
     }
 
     pub(crate) async fn without_texts() -> Self {
-        Self::run(Settings {
-            data_dir: None,
-            keeps_text: false,
-            cache_bytes: 16 << 20,
-            drain_timeout: Duration::from_secs(5),
-            cues: Arc::new(Cues::builtin().clone()),
-        })
-        .await
+        Self::run(Settings { keeps_text: false, ..settings(None) }).await
     }
 
-    async fn run(settings: Settings) -> Self {
+    pub(crate) async fn run(settings: Settings) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let (stop, stopped) = oneshot::channel::<()>();

@@ -11,9 +11,11 @@ use crate::engine::find::{FindRequest, RESULTS_DEFAULT, RESULTS_MAX, Target};
 use crate::engine::page::PageRequest;
 use crate::engine::put::{OnDuplicate, PutRequest};
 use crate::engine::read::{PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX};
+use crate::engine::scope::Scope;
 use crate::engine::sign::TextKind;
-use crate::engine::teaser::{MATCHES_DEFAULT, TeaserRequest};
+use crate::engine::teaser::{MATCHES_DEFAULT, TeaserRequest, Watch};
 use crate::index::{Filter, keys};
+use crate::matching::overlap::Relation;
 
 /// Sites, or languages, of a filter, at most.
 const FILTER_ITEMS_MAX: usize = 100;
@@ -37,16 +39,28 @@ pub fn compare(request: v1::CompareRequest) -> (String, String) {
 
 /// An article to store.
 pub fn put_article(request: v1::PutArticleRequest) -> Result<PutRequest, Invalid> {
-    let v1::PutArticleRequest { article, on_duplicate, max_duplicates } = request;
+    let v1::PutArticleRequest { article, on_duplicate, max_duplicates, min_relation, filter } =
+        request;
     let article = article.ok_or_else(|| Invalid::new("article", Problem::Missing))?;
     let on_duplicate = match v1::OnDuplicate::try_from(on_duplicate) {
         Ok(v1::OnDuplicate::Unspecified | v1::OnDuplicate::Store) => OnDuplicate::Store,
         Ok(v1::OnDuplicate::Skip) => OnDuplicate::Skip,
+        Ok(v1::OnDuplicate::StoreWithoutText) => OnDuplicate::StoreWithoutText,
         Err(_) => return Err(unknown("on_duplicate", "a value of OnDuplicate")),
     };
     let max_duplicates = count("max_duplicates", max_duplicates, RESULTS_DEFAULT, RESULTS_MAX)?;
+    let relation_min = match v1::Relation::try_from(min_relation) {
+        Ok(v1::Relation::Unspecified | v1::Relation::Duplicate) => Relation::Duplicate,
+        Ok(v1::Relation::Contains) => Relation::Contains,
+        Ok(v1::Relation::ContainedIn) => Relation::ContainedIn,
+        Ok(v1::Relation::Overlaps) => Relation::Overlaps,
+        Ok(v1::Relation::Unrelated) | Err(_) => {
+            return Err(unknown("min_relation", "a value of Relation but RELATION_UNRELATED"));
+        }
+    };
     let article = self::article(article).map_err(|it| it.within("article"))?;
-    Ok(PutRequest { article, on_duplicate, max_duplicates })
+    let scope = scope(filter)?;
+    Ok(PutRequest { article, on_duplicate, relation_min, scope, max_duplicates })
 }
 
 fn article(article: v1::Article) -> Result<Article, Invalid> {
@@ -60,6 +74,7 @@ fn article(article: v1::Article) -> Result<Article, Invalid> {
         text,
         published_time,
         stored_time: _, // output only
+        expire_time,
     } = article;
     Ok(Article {
         id: ArticleId::new(article_id)?,
@@ -69,7 +84,8 @@ fn article(article: v1::Article) -> Result<Article, Invalid> {
         title,
         description,
         text,
-        published: published_time.map(|it| time("published_time", it)).transpose()?,
+        published: optional_time("published_time", published_time)?,
+        expires: optional_time("expire_time", expire_time)?,
     })
 }
 
@@ -84,13 +100,18 @@ pub fn list_articles(
     request: v1::ListArticlesRequest,
 ) -> Result<(String, usize, Filter, bool), Invalid> {
     let v1::ListArticlesRequest { page_size, page_token, filter, include_text } = request;
-    let page_size = count("page_size", page_size, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX)?;
-    Ok((page_token, page_size, self::filter(filter)?, include_text))
+    let page_size = self::page_size(page_size)?;
+    let Scope { filter, earlier_only, other_sites_only } = scope(filter)?;
+    let relative = [("filter.earlier_only", earlier_only), ("filter.other_sites_only", other_sites_only)];
+    if let Some((field, _)) = relative.into_iter().find(|it| it.1) {
+        return Err(unknown(field, "left out of a list: it is about nothing else"));
+    }
+    Ok((page_token, page_size, filter, include_text))
 }
 
 /// A question for near-duplicates.
 pub fn find_duplicates(request: v1::FindDuplicatesRequest) -> Result<FindRequest, Invalid> {
-    let v1::FindDuplicatesRequest { subject, filter, max_results } = request;
+    let v1::FindDuplicatesRequest { subject, filter, max_results, site, published_time } = request;
     let target = match subject {
         Some(v1::find_duplicates_request::Subject::Text(text)) => Target::Text(text),
         Some(v1::find_duplicates_request::Subject::ArticleId(id)) => {
@@ -99,45 +120,76 @@ pub fn find_duplicates(request: v1::FindDuplicatesRequest) -> Result<FindRequest
         None => return Err(Invalid::new("subject", Problem::Missing)),
     };
     let max_results = count("max_results", max_results, RESULTS_DEFAULT, RESULTS_MAX)?;
-    Ok(FindRequest { target, filter: self::filter(filter)?, max_results })
+    let published = optional_time("published_time", published_time)?;
+    Ok(FindRequest { target, scope: scope(filter)?, max_results, site, published })
 }
 
 /// A teaser.
 pub fn match_teaser(request: v1::MatchTeaserRequest) -> Result<TeaserRequest, Invalid> {
-    let v1::MatchTeaserRequest { text, filter, max_results } = request;
+    let v1::MatchTeaserRequest { text, filter, max_results, watch, site, seen_time } = request;
     let max_results = count("max_results", max_results, MATCHES_DEFAULT, RESULTS_MAX)?;
-    Ok(TeaserRequest { text, filter: self::filter(filter)?, max_results })
+    let (scope, seen) = (scope(filter)?, optional_time("seen_time", seen_time)?);
+    Ok(TeaserRequest { text, scope, max_results, site, seen, watch: watch.map(self::watch) })
 }
 
 /// A page.
 pub fn analyze_page(request: v1::AnalyzePageRequest) -> Result<PageRequest, Invalid> {
-    let v1::AnalyzePageRequest { text, filter, max_results, site } = request;
+    let v1::AnalyzePageRequest { text, filter, max_results, site, watch, seen_time } = request;
     let max_results = count("max_results", max_results, MATCHES_DEFAULT, RESULTS_MAX)?;
-    Ok(PageRequest { text, filter: self::filter(filter)?, max_results, site })
+    let (scope, seen) = (scope(filter)?, optional_time("seen_time", seen_time)?);
+    let watch = watch.map(self::watch);
+    if watch.as_ref().is_some_and(|it| !it.link_url.is_empty()) {
+        return Err(unknown("watch.link_url", "empty: a page has many teasers"));
+    }
+    Ok(PageRequest { text, scope, max_results, site, seen, watch })
 }
 
-fn filter(filter: Option<v1::Filter>) -> Result<Filter, Invalid> {
-    let Some(filter) = filter else { return Ok(Filter::all()) };
-    let v1::Filter { sites, languages, published_start_time, published_end_time } = filter;
-    let few = |field: &str, items: &[String]| {
-        if items.len() > FILTER_ITEMS_MAX {
-            let problem =
-                Problem::TooLong { actual: items.len(), limit: FILTER_ITEMS_MAX, unit: "items" };
-            return Err(Invalid::new(field, problem));
-        }
-        if items.iter().any(|it| it.trim().is_empty()) {
-            return Err(Invalid::new(field, Problem::Missing));
-        }
-        Ok(())
-    };
-    few("filter.sites", &sites)?;
+fn watch(watch: v1::Watch) -> Watch {
+    let v1::Watch { page_url, link_url } = watch;
+    Watch { page_url, link_url }
+}
+
+fn scope(filter: Option<v1::Filter>) -> Result<Scope, Invalid> {
+    let Some(filter) = filter else { return Ok(Scope::all()) };
+    let v1::Filter {
+        sites,
+        languages,
+        published_start_time,
+        published_end_time,
+        earlier_only,
+        other_sites_only,
+    } = filter;
     few("filter.languages", &languages)?;
-    Ok(Filter {
-        sites: sites.iter().map(|it| keys::site_key(it, "")).collect(),
+    let filter = Filter {
+        sites: self::sites("filter.sites", &sites)?,
         languages: languages.iter().map(|it| keys::language_key(it)).collect(),
         published_s: published(published_start_time, published_end_time)?,
         ..Filter::all()
-    })
+    };
+    Ok(Scope { filter, earlier_only, other_sites_only })
+}
+
+/// Sites, as filters compare them.
+pub(super) fn sites(field: &str, sites: &[String]) -> Result<Vec<u32>, Invalid> {
+    few(field, sites)?;
+    Ok(sites.iter().map(|it| keys::site_key(it, "")).collect())
+}
+
+fn few(field: &str, items: &[String]) -> Result<(), Invalid> {
+    if items.len() > FILTER_ITEMS_MAX {
+        let problem =
+            Problem::TooLong { actual: items.len(), limit: FILTER_ITEMS_MAX, unit: "items" };
+        return Err(Invalid::new(field, problem));
+    }
+    if items.iter().any(|it| it.trim().is_empty()) {
+        return Err(Invalid::new(field, Problem::Missing));
+    }
+    Ok(())
+}
+
+/// The size of a page of a list.
+pub(super) fn page_size(size: u32) -> Result<usize, Invalid> {
+    count("page_size", size, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX)
 }
 
 fn published(
@@ -147,13 +199,17 @@ fn published(
     if start.is_none() && end.is_none() {
         return Ok(None);
     }
-    let start = start.map(|it| time("filter.published_start_time", it)).transpose()?;
-    let end = end.map(|it| time("filter.published_end_time", it)).transpose()?;
+    let start = optional_time("filter.published_start_time", start)?;
+    let end = optional_time("filter.published_end_time", end)?;
     let range = start.map_or(i64::MIN, UnixTime::seconds)..end.map_or(i64::MAX, UnixTime::seconds);
     if range.is_empty() {
         return Err(unknown("filter.published_end_time", "after published_start_time"));
     }
     Ok(Some(range))
+}
+
+fn optional_time(field: &str, time: Option<Timestamp>) -> Result<Option<UnixTime>, Invalid> {
+    time.map(|it| self::time(field, it)).transpose()
 }
 
 fn time(field: &str, time: Timestamp) -> Result<UnixTime, Invalid> {
@@ -168,7 +224,7 @@ fn count(field: &str, value: u32, default: usize, max: usize) -> Result<usize, I
     }
 }
 
-fn unknown(field: &str, allowed: &str) -> Invalid {
+pub(super) fn unknown(field: &str, allowed: &str) -> Invalid {
     Invalid::new(field, Problem::OutOfRange { allowed: allowed.to_owned() })
 }
 
@@ -197,7 +253,7 @@ mod tests {
         assert_eq!(find_duplicates(find).unwrap_err().field, "subject");
         let sites = vec!["a".to_owned(); FILTER_ITEMS_MAX + 1];
         let strict = v1::Filter { sites, ..v1::Filter::default() };
-        assert_eq!(filter(Some(strict)).unwrap_err().field, "filter.sites");
+        assert_eq!(scope(Some(strict)).unwrap_err().field, "filter.sites");
         let time = |seconds| Some(Timestamp { seconds, nanos: 0 });
         assert!(published(time(5), time(5)).is_err());
         assert_eq!(published(time(5), None), Ok(Some(5..i64::MAX)));

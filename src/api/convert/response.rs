@@ -4,7 +4,8 @@ use prost_types::Timestamp;
 
 use crate::api::v1;
 use crate::engine::article::{Article, UnixTime};
-use crate::engine::find::Duplicate;
+use crate::api::convert::{story, watch};
+use crate::engine::find::{Duplicate, Found};
 use crate::engine::page::{PageAnswer, PageTeaser, Segment};
 use crate::engine::put::{PutAnswer, PutOutcome};
 use crate::engine::read::ListPage;
@@ -70,7 +71,7 @@ pub fn compared(comparison: &Comparison) -> v1::CompareResponse {
 
 /// What came of a put.
 pub fn put(answer: PutAnswer) -> v1::PutArticleResponse {
-    let PutAnswer { id, outcome, duplicates } = answer;
+    let PutAnswer { id, outcome, duplicates, story, resolved, revision } = answer;
     let outcome = match outcome {
         PutOutcome::Created => v1::PutOutcome::Created,
         PutOutcome::Unchanged => v1::PutOutcome::Unchanged,
@@ -81,6 +82,9 @@ pub fn put(answer: PutAnswer) -> v1::PutArticleResponse {
         article_id: id.as_str().to_owned(),
         outcome: outcome.into(),
         duplicates: duplicates.iter().map(duplicate).collect(),
+        story_id: story.map(|it| it.to_string()).unwrap_or_default(),
+        resolved_teasers: resolved.into_iter().map(watch::resolved).collect(),
+        revision: revision.map(story::revision),
     }
 }
 
@@ -107,17 +111,22 @@ pub fn listed(page: ListPage, include_text: bool) -> v1::ListArticlesResponse {
 }
 
 /// Near-duplicates.
-pub fn found(duplicates: &[Duplicate]) -> v1::FindDuplicatesResponse {
-    v1::FindDuplicatesResponse { duplicates: duplicates.iter().map(duplicate).collect() }
+pub fn found(found: &Found) -> v1::FindDuplicatesResponse {
+    let Found { duplicates, story } = found;
+    v1::FindDuplicatesResponse {
+        duplicates: duplicates.iter().map(duplicate).collect(),
+        story_id: story.map(|it| it.to_string()).unwrap_or_default(),
+    }
 }
 
 /// Whose teaser it is.
 pub fn matched(answer: &TeaserAnswer) -> v1::MatchTeaserResponse {
-    let TeaserAnswer { verdict: best, matches, evidence_bits_min } = answer;
+    let TeaserAnswer { verdict: best, matches, evidence_bits_min, id } = answer;
     v1::MatchTeaserResponse {
         verdict: verdict(*best).into(),
         matches: matches.iter().map(teaser_match).collect(),
         evidence_bits_min: *evidence_bits_min,
+        teaser_id: id.map(|it| it.to_string()).unwrap_or_default(),
     }
 }
 
@@ -158,7 +167,7 @@ pub fn timestamp(unix_ms: u64) -> Timestamp {
 
 fn article(stored: StoredArticle, include_text: bool) -> v1::Article {
     let StoredArticle { article, stored_ms } = stored;
-    let Article { id, url, site, language, title, description, text, published } = article;
+    let Article { id, url, site, language, title, description, text, published, expires } = article;
     v1::Article {
         article_id: id.as_str().to_owned(),
         url,
@@ -169,15 +178,17 @@ fn article(stored: StoredArticle, include_text: bool) -> v1::Article {
         text: if include_text { text } else { String::new() },
         published_time: published.map(time),
         stored_time: Some(timestamp(stored_ms)),
+        expire_time: expires.map(time),
     }
 }
 
-fn time(time: UnixTime) -> Timestamp {
+pub(super) fn time(time: UnixTime) -> Timestamp {
     Timestamp { seconds: time.seconds(), nanos: i32::try_from(time.nanos()).unwrap_or(0) }
 }
 
 fn duplicate(duplicate: &Duplicate) -> v1::Duplicate {
-    let Duplicate { id, relation: found, overlap, simhash_distance_bits } = duplicate;
+    let Duplicate { id, number: _, story, relation: found, overlap, simhash_distance_bits } =
+        duplicate;
     v1::Duplicate {
         article_id: id.as_str().to_owned(),
         relation: relation(*found).into(),
@@ -185,10 +196,11 @@ fn duplicate(duplicate: &Duplicate) -> v1::Duplicate {
         containment_in_article: overlap.left_in_right(),
         containment_of_article: overlap.right_in_left(),
         simhash_distance_bits: *simhash_distance_bits,
+        story_id: story.to_string(),
     }
 }
 
-fn teaser_match(found: &TeaserMatch) -> v1::TeaserMatch {
+pub(super) fn teaser_match(found: &TeaserMatch) -> v1::TeaserMatch {
     let TeaserMatch {
         id,
         verdict: own,
@@ -205,16 +217,11 @@ fn teaser_match(found: &TeaserMatch) -> v1::TeaserMatch {
         Kind::Edited => v1::MatchKind::Edited,
         Kind::Rewritten => v1::MatchKind::Rewritten,
     };
-    let field = match field {
-        Field::Title => v1::ArticleField::Title,
-        Field::Description => v1::ArticleField::Description,
-        Field::Body => v1::ArticleField::Body,
-    };
     v1::TeaserMatch {
         article_id: id.as_str().to_owned(),
         verdict: verdict(*own).into(),
         kind: kind.into(),
-        field: field.into(),
+        field: self::field(*field).into(),
         similarity: *similarity,
         evidence_bits: *evidence_bits,
         confidence: *confidence,
@@ -223,7 +230,15 @@ fn teaser_match(found: &TeaserMatch) -> v1::TeaserMatch {
     }
 }
 
-fn relation(relation: Relation) -> v1::Relation {
+pub(super) fn field(field: Field) -> v1::ArticleField {
+    match field {
+        Field::Title => v1::ArticleField::Title,
+        Field::Description => v1::ArticleField::Description,
+        Field::Body => v1::ArticleField::Body,
+    }
+}
+
+pub(super) fn relation(relation: Relation) -> v1::Relation {
     match relation {
         Relation::Duplicate => v1::Relation::Duplicate,
         Relation::Contains => v1::Relation::Contains,
@@ -252,11 +267,11 @@ fn segment_kind(kind: SegmentKind) -> v1::SegmentKind {
     }
 }
 
-fn span(span: ByteSpan) -> v1::ByteSpan {
+pub(super) fn span(span: ByteSpan) -> v1::ByteSpan {
     let ByteSpan { start, end } = span;
     v1::ByteSpan { start_byte: start, end_byte: end }
 }
 
-fn number(count: usize) -> u32 {
+pub(super) fn number(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }

@@ -9,7 +9,7 @@ use crate::engine::article::ArticleId;
 use crate::engine::core::Core;
 use crate::engine::error::EngineError;
 use crate::engine::page::{MATCHED_LINES_MAX, Page, Relative, is_teaser};
-use crate::engine::teaser::{Depth, TEASER_TOKENS_MAX, TeaserAnswer, TeaserRequest};
+use crate::engine::teaser::{Asked, Depth, TEASER_TOKENS_MAX, TeaserAnswer};
 use crate::hash::{HashMap, HashSet};
 use crate::index::keys::FieldTokens;
 use crate::matching::overlap::Relation;
@@ -129,19 +129,15 @@ impl Core {
         lines: &mut Lines,
         (asked, depth): (&[usize], Depth),
     ) -> Result<(), EngineError> {
-        let request = TeaserRequest {
-            text: String::new(),
-            filter: page.request.filter.clone(),
-            max_results: page.max_results(),
-        };
         let mut ranks: HashMap<&str, usize> = HashMap::default();
-        let mut teasers: Vec<(&TeaserRequest, &Tokens)> = Vec::with_capacity(asked.len());
+        let mut teasers: Vec<Asked<'_>> = Vec::with_capacity(asked.len());
         let mut places: Vec<(usize, usize)> = Vec::with_capacity(asked.len());
         for at in asked {
             let Some(block) = page.blocks.get(*at) else { continue };
             let rank = *ranks.entry(block.span.of(&page.request.text)).or_insert(teasers.len());
             if rank == teasers.len() {
-                teasers.push((&request, &block.tokens));
+                let (tokens, filter) = (&block.tokens, page.filter);
+                teasers.push(Asked { tokens, filter, max_results: page.max_results() });
             }
             places.push((*at, rank));
         }
@@ -169,14 +165,18 @@ mod tests {
     use super::*;
     use crate::engine::find::Duplicate;
     use crate::engine::page::PageRequest;
+    use crate::engine::story::StoryId;
     use crate::index::Filter;
     use crate::matching::overlap::Overlap;
+    use crate::store::ArticleNumber;
     use crate::text::cues::Cues;
     use crate::text::page;
 
     fn relative(id: &str, relation: Relation, text: &str) -> Relative {
         let duplicate = Duplicate {
             id: ArticleId::new(id).unwrap(),
+            number: ArticleNumber(0),
+            story: StoryId(0),
             relation,
             overlap: Overlap { shared: 0, left: 0, right: 0 },
             simhash_distance_bits: 0,
@@ -197,7 +197,8 @@ mod tests {
             teaser_span: span,
             article_span: span,
         };
-        TeaserAnswer { verdict: Verdict::Match, matches: vec![found], evidence_bits_min: 20.0 }
+        let (verdict, matches) = (Verdict::Match, vec![found]);
+        TeaserAnswer { verdict, matches, evidence_bits_min: 20.0, id: None }
     }
 
     #[test]
@@ -209,10 +210,10 @@ mod tests {
         ];
         let foreign = "Otters are back on the canal";
         let text = [&own[..], &[foreign, "Share"]].concat().join("\n");
-        let request =
-            PageRequest { text, filter: Filter::all(), max_results: 5, site: String::new() };
+        let request = PageRequest::of(text);
+        let filter = Filter::all();
         let blocks = page::blocks(&request.text, Cues::builtin());
-        let page = Page { request: &request, blocks: &blocks };
+        let page = Page { request: &request, filter: &filter, blocks: &blocks };
         let whole = own.join(". ");
         let body = [
             relative("own", Relation::Duplicate, &whole),

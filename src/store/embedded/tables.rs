@@ -1,13 +1,15 @@
 //! The tables of the embedded store, and how records are packed into them.
 
+use std::ops::Range;
+
 use redb::{
     AccessGuard, Database, ReadOnlyTable, ReadableDatabase, ReadableTable, Table, TableDefinition,
     WriteTransaction,
 };
 
-use crate::store::embedded::{FORMAT, failed};
+use crate::store::embedded::{FORMAT, FORMAT_WITHOUT_ROWS, failed};
 use crate::store::pack::{Pack, PackBuilder};
-use crate::store::{ArticleNumber, Part, State, StoreError, Write};
+use crate::store::{ArticleNumber, Part, Row, Space, State, StoreError, Write};
 
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const IDS: TableDefinition<'_, &str, u32> = TableDefinition::new("ids");
@@ -15,6 +17,7 @@ const ARTICLES: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("articles
 const FEATURES: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("features");
 const REMOVED: TableDefinition<'_, u64, (u32, &[u8])> = TableDefinition::new("removed");
 const KEPT: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("kept");
+const ROWS: TableDefinition<'_, (u8, &[u8]), &[u8]> = TableDefinition::new("rows");
 
 const META_FORMAT: &str = "format";
 const META_IDENTITY: &str = "identity";
@@ -42,6 +45,7 @@ pub(super) struct Snapshot {
     features: ReadOnlyTable<u32, &'static [u8]>,
     pub(super) removed: ReadOnlyTable<u64, (u32, &'static [u8])>,
     kept: ReadOnlyTable<u32, &'static [u8]>,
+    rows: ReadOnlyTable<(u8, &'static [u8]), &'static [u8]>,
 }
 
 impl Snapshot {
@@ -54,6 +58,7 @@ impl Snapshot {
             features: transaction.open_table(FEATURES).map_err(failed)?,
             removed: transaction.open_table(REMOVED).map_err(failed)?,
             kept: transaction.open_table(KEPT).map_err(failed)?,
+            rows: transaction.open_table(ROWS).map_err(failed)?,
         })
     }
 
@@ -77,6 +82,29 @@ impl Snapshot {
 
     pub(super) fn kept(&self) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(self.kept.get(0).map_err(failed)?.map(|it| it.value().to_vec()))
+    }
+
+    pub(super) fn row(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let row = self.rows.get((space as u8, key)).map_err(failed)?;
+        Ok(row.map(|it| it.value().to_vec()))
+    }
+
+    pub(super) fn rows(
+        &self,
+        space: Space,
+        keys: Range<&[u8]>,
+        count_max: usize,
+    ) -> Result<Vec<Row>, StoreError> {
+        if keys.start >= keys.end {
+            return Ok(Vec::new());
+        }
+        let range = (space as u8, keys.start)..(space as u8, keys.end);
+        let rows = self.rows.range(range).map_err(failed)?.take(count_max);
+        rows.map(|row| {
+            let (key, value) = row.map_err(failed)?;
+            Ok((key.value().1.to_vec(), value.value().to_vec()))
+        })
+        .collect()
     }
 
     pub(super) fn state(&self) -> Result<State, StoreError> {
@@ -105,6 +133,7 @@ pub(super) struct Tables<'a> {
     features: Table<'a, u32, &'static [u8]>,
     removed: Table<'a, u64, (u32, &'static [u8])>,
     kept: Table<'a, u32, &'static [u8]>,
+    rows: Table<'a, (u8, &'static [u8]), &'static [u8]>,
 }
 
 impl<'a> Tables<'a> {
@@ -116,6 +145,7 @@ impl<'a> Tables<'a> {
             features: transaction.open_table(FEATURES).map_err(failed)?,
             removed: transaction.open_table(REMOVED).map_err(failed)?,
             kept: transaction.open_table(KEPT).map_err(failed)?,
+            rows: transaction.open_table(ROWS).map_err(failed)?,
         })
     }
 
@@ -124,6 +154,10 @@ impl<'a> Tables<'a> {
         let found = self.meta.get(META_FORMAT).map_err(failed)?.map(|it| it.value());
         match found {
             Some(format) if format == u64::from(FORMAT) => Ok(()),
+            // Of before there were rows: it has none.
+            Some(format) if format == u64::from(FORMAT_WITHOUT_ROWS) => {
+                self.set(META_FORMAT, u64::from(FORMAT))
+            }
             Some(format) => {
                 let found = u32::try_from(format).unwrap_or(u32::MAX);
                 Err(StoreError::Format { found, expected: FORMAT })
@@ -136,28 +170,25 @@ impl<'a> Tables<'a> {
         }
     }
 
-    /// Does all of the writes in order; `remembers` what is removed.
+    /// Does all of the writes; `remembers` what is removed.
     pub(super) fn write(&mut self, writes: &[Write], remembers: bool) -> Result<(), StoreError> {
-        let mut count = meta(&self.meta, META_COUNT)?;
-        let mut next = next(&self.meta)?.0;
-        let inserts = |it: &&Write| matches!(it, Write::Insert { .. });
-        let mut rest = writes;
-        // Inserts in a row fill packs together.
-        while !rest.is_empty() {
-            let (new, others) = rest.split_at(rest.iter().take_while(inserts).count());
-            rest = others;
-            self.insert(new)?;
-            count += new.len() as u64;
-            if let Some(Write::Insert { number, .. }) = new.last() {
-                next = number.0.saturating_add(1);
-            }
-            if let Some((Write::Remove { number, id }, others)) = rest.split_first() {
-                rest = others;
-                count -= u64::from(self.remove(*number, id, remembers)?);
+        let removed = self.remove(writes, remembers)?;
+        let inserted = self.insert(writes)?;
+        let count = meta(&self.meta, META_COUNT)?;
+        self.set(META_COUNT, (count + inserted).saturating_sub(removed))?;
+        for write in writes {
+            match write {
+                Write::Set { space, key, value } => {
+                    let key = (*space as u8, key.as_slice());
+                    self.rows.insert(key, value.as_slice()).map_err(failed)?;
+                }
+                Write::Unset { space, key } => {
+                    self.rows.remove((*space as u8, key.as_slice())).map_err(failed)?;
+                }
+                Write::Insert { .. } | Write::Remove { .. } => {}
             }
         }
-        self.set(META_COUNT, count)?;
-        self.set(META_NEXT, u64::from(next))
+        Ok(())
     }
 
     pub(super) fn forget_removed(&mut self, before: u64) -> Result<(), StoreError> {
@@ -170,39 +201,50 @@ impl<'a> Tables<'a> {
         self.kept.insert(0, bytes).map_err(failed).map(drop)
     }
 
-    fn insert(&mut self, writes: &[Write]) -> Result<(), StoreError> {
+    /// Inserts in a row fill packs together. Gives their number.
+    fn insert(&mut self, writes: &[Write]) -> Result<u64, StoreError> {
         let mut articles = Packer::at_the_end_of(&mut self.articles, ARTICLES_PACK_BYTES)?;
         let mut features = Packer::at_the_end_of(&mut self.features, FEATURES_PACK_BYTES)?;
+        let (mut count, mut next) = (0, next(&self.meta)?.0);
         for write in writes {
             if let Write::Insert { number, id, article, features: computed } = write {
                 self.ids.insert(id.as_str(), number.0).map_err(failed)?;
                 articles.push(number.0, article)?;
                 features.push(number.0, computed)?;
+                count += 1;
+                next = number.0.saturating_add(1);
             }
         }
         articles.flush()?;
-        features.flush()
+        features.flush()?;
+        self.set(META_NEXT, u64::from(next))?;
+        Ok(count)
     }
 
-    /// Whether the record was there.
-    fn remove(
-        &mut self,
-        number: ArticleNumber,
-        id: &str,
-        remembers: bool,
-    ) -> Result<bool, StoreError> {
-        let named = self.ids.get(id).map_err(failed)?.map(|it| it.value());
-        if named == Some(number.0) {
-            self.ids.remove(id).map_err(failed)?;
+    /// Removes the records that are there. Gives their number.
+    fn remove(&mut self, writes: &[Write], remembers: bool) -> Result<u64, StoreError> {
+        let mut numbers = Vec::new();
+        for write in writes {
+            if let Write::Remove { number, id } = write {
+                let named = self.ids.get(id.as_str()).map_err(failed)?.map(|it| it.value());
+                if named == Some(number.0) {
+                    self.ids.remove(id.as_str()).map_err(failed)?;
+                }
+                numbers.push(number.0);
+            }
         }
-        take(&mut self.articles, number.0)?;
-        let features = take(&mut self.features, number.0)?;
-        if let Some(features) = features.as_ref().filter(|_| remembers) {
+        numbers.sort_unstable();
+        numbers.dedup();
+        take(&mut self.articles, &numbers)?;
+        let taken = take(&mut self.features, &numbers)?;
+        if remembers && !taken.is_empty() {
             let place = meta(&self.meta, META_REMOVALS)?;
-            self.removed.insert(place, (number.0, features.as_slice())).map_err(failed)?;
-            self.set(META_REMOVALS, place + 1)?;
+            for (place, (number, features)) in (place..).zip(&taken) {
+                self.removed.insert(place, (*number, features.as_slice())).map_err(failed)?;
+            }
+            self.set(META_REMOVALS, place + taken.len() as u64)?;
         }
-        Ok(features.is_some())
+        Ok(taken.len() as u64)
     }
 
     fn set(&mut self, name: &str, value: u64) -> Result<(), StoreError> {
@@ -252,32 +294,44 @@ impl<'a, 'txn> Packer<'a, 'txn> {
     }
 }
 
-/// Takes a record out of its pack.
+/// Takes records out of their packs, each pack once; `numbers` ascend. Gives those that
+/// were there.
 fn take(
     table: &mut Table<'_, u32, &'static [u8]>,
-    number: u32,
-) -> Result<Option<Vec<u8>>, StoreError> {
-    let (mut taken, mut rest) = (None, PackBuilder::default());
-    let key = {
-        let row = table.range(..=number).map_err(failed)?.next_back();
-        let Some((key, pack)) = row.transpose().map_err(failed)? else { return Ok(None) };
-        for record in Pack::of(pack.value()).map_err(StoreError::Damaged)?.records() {
-            let (found, record) = record.map_err(StoreError::Damaged)?;
-            if found == number {
-                taken = Some(record.to_vec());
-            } else {
-                rest.push(found, record);
+    numbers: &[u32],
+) -> Result<Vec<(u32, Vec<u8>)>, StoreError> {
+    let mut taken = Vec::new();
+    let mut left = numbers;
+    while let Some(number) = left.first() {
+        let (before, mut rest) = (taken.len(), PackBuilder::default());
+        let key = {
+            let row = table.range(..=*number).map_err(failed)?.next_back();
+            let Some((key, pack)) = row.transpose().map_err(failed)? else {
+                left = left.get(1..).unwrap_or_default();
+                continue;
+            };
+            let pack = Pack::of(pack.value()).map_err(StoreError::Damaged)?;
+            let end = pack.last().unwrap_or(*number).max(*number);
+            let (here, others) = left.split_at(left.partition_point(|it| *it <= end));
+            left = others;
+            for record in pack.records() {
+                let (found, record) = record.map_err(StoreError::Damaged)?;
+                if here.binary_search(&found).is_ok() {
+                    taken.push((found, record.to_vec()));
+                } else {
+                    rest.push(found, record);
+                }
             }
+            key.value()
+        };
+        if taken.len() == before {
+            continue;
         }
-        key.value()
-    };
-    if taken.is_none() {
-        return Ok(None);
-    }
-    // A pack is found by the first of its numbers, so that it moves with it.
-    table.remove(key).map_err(failed)?;
-    if let Some(first) = rest.first() {
-        table.insert(first, rest.finish().as_slice()).map_err(failed)?;
+        // A pack is found by the first of its numbers, so that it moves with it.
+        table.remove(key).map_err(failed)?;
+        if let Some(first) = rest.first() {
+            table.insert(first, rest.finish().as_slice()).map_err(failed)?;
+        }
     }
     Ok(taken)
 }

@@ -1,0 +1,187 @@
+//! Keys and counters of rows, and the pages of lists of them. Numbers stand in keys with
+//! the highest byte first, so that keys sort as they do.
+
+use crate::engine::error::{EngineError, Invalid, Problem};
+use crate::store::draft::Draft;
+use crate::store::{Space, Store, StoreError};
+
+/// Rows that one page of a list looks at, at most, however few of them pass.
+const SCANNED_MAX: usize = 10_000;
+/// Rows read at a time.
+const BATCH: usize = 100;
+/// Behind every key.
+pub(super) const KEYS_END: [u8; 64] = [0xff; 64];
+
+/// What is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Counter {
+    /// The number of the next teaser.
+    TeaserNext,
+    /// Teasers that wait.
+    Teasers,
+    /// The first resolution that is remembered.
+    ResolutionFirst,
+    /// The next resolution.
+    ResolutionNext,
+    /// Stories of two members or more.
+    Stories,
+}
+
+impl Counter {
+    fn key(self) -> &'static [u8] {
+        match self {
+            Self::TeaserNext => b"teaser_next",
+            Self::Teasers => b"teasers",
+            Self::ResolutionFirst => b"resolution_first",
+            Self::ResolutionNext => b"resolution_next",
+            Self::Stories => b"stories",
+        }
+    }
+
+    /// As it is stored.
+    pub(super) fn stored(self, store: &dyn Store) -> Result<u64, StoreError> {
+        Ok(number(store.row(Space::Counter, self.key())?))
+    }
+
+    /// As it will be.
+    pub(super) fn get(self, draft: &Draft) -> Result<u64, StoreError> {
+        Ok(number(draft.row(Space::Counter, self.key())?))
+    }
+
+    pub(super) fn set(self, draft: &mut Draft, value: u64) {
+        draft.set(Space::Counter, self.key(), value.to_le_bytes());
+    }
+
+    /// Adds one; gives the number before.
+    pub(super) fn next(self, draft: &mut Draft) -> Result<u64, StoreError> {
+        let value = self.get(draft)?;
+        self.set(draft, value + 1);
+        Ok(value)
+    }
+}
+
+fn number(row: Option<Vec<u8>>) -> u64 {
+    row.and_then(|it| it.try_into().ok()).map_or(0, u64::from_le_bytes)
+}
+
+/// A key of parts in a row.
+pub(super) fn key<const N: usize>(parts: [&[u8]; N]) -> Vec<u8> {
+    parts.concat()
+}
+
+/// The four bytes of a key from `at` on, as a number.
+pub(super) fn u32_at(key: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_be_bytes(key.get(at..at + 4)?.try_into().ok()?))
+}
+
+/// Behind all keys that begin with a prefix, which is not all of 0xff.
+pub(super) fn prefix_end(prefix: &[u8]) -> Vec<u8> {
+    key([prefix, &KEYS_END])
+}
+
+/// A page of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing<T> {
+    /// What is on the page.
+    pub items: Vec<T>,
+    /// What the next page takes; `None` on the last one.
+    pub next: Option<String>,
+}
+
+/// A page of the rows of a space that begin with a prefix: those that `read` makes an
+/// item of. The token of a page is the last key of the page before, in hexadecimal.
+pub(super) fn list<T>(
+    store: &dyn Store,
+    (space, prefix): (Space, &[u8]),
+    (token, page_size): (&str, usize),
+    mut read: impl FnMut(&[u8], &[u8]) -> Result<Option<T>, EngineError>,
+) -> Result<Listing<T>, EngineError> {
+    let mut start = match parse_token(token)? {
+        Some(last) if last.starts_with(prefix) => behind(&last),
+        Some(_) => return Err(Invalid::new("page_token", Problem::NotAPageToken).into()),
+        None => prefix.to_vec(),
+    };
+    let end = prefix_end(prefix);
+    let (mut items, mut scanned) = (Vec::new(), 0);
+    loop {
+        let rows = store.rows(space, &start[..]..&end[..], BATCH)?;
+        let is_last = rows.len() < BATCH;
+        for (key, value) in rows {
+            items.extend(read(&key, &value)?);
+            scanned += 1;
+            start = behind(&key);
+            if items.len() == page_size || scanned == SCANNED_MAX {
+                let more = !store.rows(space, &start[..]..&end[..], 1)?.is_empty();
+                return Ok(Listing { items, next: more.then(|| token_of(&key)) });
+            }
+        }
+        if is_last {
+            return Ok(Listing { items, next: None });
+        }
+    }
+}
+
+fn behind(key: &[u8]) -> Vec<u8> {
+    self::key([key, &[0]])
+}
+
+fn token_of(key: &[u8]) -> String {
+    key.iter().map(|it| format!("{it:02x}")).collect()
+}
+
+fn parse_token(token: &str) -> Result<Option<Vec<u8>>, Invalid> {
+    if token.is_empty() {
+        return Ok(None);
+    }
+    let refused = || Invalid::new("page_token", Problem::NotAPageToken);
+    let digits: Option<Vec<u8>> = token
+        .bytes()
+        .map(|it| char::from(it).to_digit(16).and_then(|it| u8::try_from(it).ok()))
+        .collect();
+    let digits = digits.filter(|it| it.len() % 2 == 0 && it.len() <= 2 * KEYS_END.len());
+    let (pairs, _) = digits.as_deref().ok_or_else(refused)?.as_chunks::<2>();
+    Ok(Some(pairs.iter().map(|[high, low]| high << 4 | low).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::store::Write;
+    use crate::store::embedded::EmbeddedStore;
+
+    #[test]
+    fn pages_of_rows_have_each_row_once_and_stay_within_the_prefix() {
+        let store: Arc<dyn Store> = Arc::new(EmbeddedStore::in_memory().unwrap());
+        let mut draft = Draft::new(Arc::clone(&store));
+        for number in 0..250_u32 {
+            draft.set(Space::Member, key([&[7], &number.to_be_bytes()]), [0]);
+            draft.set(Space::Member, key([&[8], &number.to_be_bytes()]), [0]);
+        }
+        store.commit(&draft.into_writes().collect::<Vec<Write>>()).unwrap();
+        for (page_size, strict) in [(1, 1), (7, 1), (100, 3), (250, 1), (1000, 2)] {
+            let (mut token, mut all, mut pages) = (String::new(), Vec::new(), 0);
+            loop {
+                let read = |key: &[u8], _: &[u8]| {
+                    Ok(u32_at(key, 1).filter(|it| it % strict == 0))
+                };
+                let page =
+                    list(store.as_ref(), (Space::Member, &[7]), (&token, page_size), read).unwrap();
+                all.extend(page.items);
+                pages += 1;
+                match page.next {
+                    Some(next) => token = next,
+                    None => break,
+                }
+            }
+            let expected: Vec<u32> = (0..250).filter(|it| it % strict == 0).collect();
+            assert_eq!(all, expected);
+            assert_eq!(pages, expected.len().div_ceil(page_size).max(1), "{page_size}");
+        }
+        for bad in ["x", "0", "08", &"00".repeat(65), "é0"] {
+            let read = |_: &[u8], _: &[u8]| Ok(Some(()));
+            assert!(list(store.as_ref(), (Space::Member, &[7]), (bad, 9), read).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! Stories: articles that are near-duplicates. Joined on verified relations only: every
+//! member is a duplicate of one of a few core members, and each of those of the founder,
+//! so that likeness is not handed on along a chain.
+//!
+//! An article without a near-duplicate is a story of its own, of which nothing is stored.
+
+pub(super) mod change;
+pub(super) mod record;
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::engine::Engine;
+use crate::engine::article::ArticleId;
+use crate::engine::core::Core;
+use crate::engine::error::EngineError;
+use crate::engine::find::{Duplicate, Subject};
+use crate::engine::record::StoredArticle;
+use crate::engine::rows::{self, Listing, u32_at};
+use crate::engine::story::record::{Member, Story, story_key};
+use crate::matching::overlap::{Overlap, Relation};
+use crate::store::draft::Draft;
+use crate::store::{ArticleNumber, Space};
+
+/// Members of one story, at most: the next duplicate founds another one.
+pub const MEMBERS_MAX: u64 = 4096;
+/// Members by which others join, at most.
+pub const CORE_MAX: usize = 8;
+
+/// The name of a story: the number of the content that founded it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StoryId(pub u32);
+
+/// In which order stories are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoryOrder {
+    /// Those that an article joined last first.
+    Recent,
+    /// Those with most members first.
+    Size,
+}
+
+/// Which stories are listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoryQuestion {
+    /// In which order.
+    pub order: StoryOrder,
+    /// With a member of one of these sites; none lets all pass.
+    pub sites: Vec<u32>,
+    /// With so many members.
+    pub members_min: u64,
+}
+
+/// A story without its members.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StorySummary {
+    /// Its name.
+    pub id: StoryId,
+    /// The member that was published first.
+    pub canonical: ArticleId,
+    /// The title of that one.
+    pub title: String,
+    /// Members.
+    pub member_count: u64,
+    /// Their sites, as far as they are remembered.
+    pub site_count: usize,
+    /// When an article joined it last, in milliseconds since the Unix epoch.
+    pub last_joined_ms: u64,
+}
+
+/// A story and a page of its members.
+#[derive(Debug, Clone)]
+pub struct StoryPage {
+    /// Its name.
+    pub id: StoryId,
+    /// The member that was published first.
+    pub canonical: ArticleId,
+    /// Members in all.
+    pub member_count: u64,
+    /// Those of the page, in the order in which they were stored.
+    pub members: Listing<StoryMember>,
+}
+
+/// An article of a story.
+#[derive(Debug, Clone)]
+pub struct StoryMember {
+    /// The article; without its text.
+    pub stored: StoredArticle,
+    /// What it is to the canonical member; `None` for little in common.
+    pub relation: Option<Relation>,
+    /// Its shingles on the left, those of the canonical member on the right.
+    pub overlap: Overlap,
+    /// Whether others join by it.
+    pub is_core: bool,
+    /// By which member it joined; `None` for a founder.
+    pub joined_by: Option<ArticleId>,
+}
+
+impl fmt::Display for StoryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "s{}", self.0)
+    }
+}
+
+impl StoryId {
+    /// From its name.
+    pub fn parse(text: &str) -> Option<Self> {
+        text.strip_prefix('s')?.parse().ok().map(Self)
+    }
+}
+
+impl Engine {
+    /// A story and a page of its members.
+    pub fn story(
+        &self,
+        id: StoryId,
+        token: &str,
+        page_size: usize,
+    ) -> Result<StoryPage, EngineError> {
+        let gone = || EngineError::StoryNotFound(id.to_string());
+        let draft = self.core.draft();
+        let (story, alone) = match story(&draft, id)? {
+            Some(story) => (story, false),
+            // Of one article only, unless that one is in another story, or gone.
+            None if draft.row(Space::StoryOf, &id.0.to_be_bytes())?.is_none() => {
+                (Story::alone(id.0), true)
+            }
+            None => return Err(gone()),
+        };
+        let canonical = ArticleNumber(story.canonical);
+        let features = self.core.features([canonical])?.remove(&canonical).ok_or_else(gone)?;
+        let subject = Subject::of(features.fields.text());
+        let read = |key: &[u8], row: &[u8]| {
+            let number = ArticleNumber(u32_at(key, 4).unwrap_or(0));
+            self.member(number, &Member::decode(row)?, &subject)
+        };
+        let members = if alone {
+            let member = self.member(canonical, &Member::founder(), &subject)?;
+            Listing { items: member.into_iter().collect(), next: None }
+        } else {
+            let all = (Space::Member, &story_key(id)[..]);
+            rows::list(self.core.store.as_ref(), all, (token, page_size), read)?
+        };
+        Ok(StoryPage { id, canonical: features.id, member_count: story.count, members })
+    }
+
+    /// An article as a member; `None` if it has gone meanwhile.
+    fn member(
+        &self,
+        number: ArticleNumber,
+        member: &Member,
+        canonical: &Subject,
+    ) -> Result<Option<StoryMember>, EngineError> {
+        let Some(mut stored) = self.core.articles([number])?.remove(&number) else {
+            return Ok(None);
+        };
+        stored.article.text.clear();
+        let numbers = [number].into_iter().chain(member.joined_by.map(ArticleNumber));
+        let mut features = self.core.features(numbers)?;
+        let Some(own) = features.remove(&number) else { return Ok(None) };
+        let overlap = canonical.overlap(&own).turned();
+        let joined_by = member.joined_by.and_then(|it| features.remove(&ArticleNumber(it)));
+        Ok(Some(StoryMember {
+            stored,
+            relation: overlap.relation(),
+            overlap,
+            is_core: member.is_core,
+            joined_by: joined_by.map(|it| it.id),
+        }))
+    }
+
+    /// A page of the stories of two members or more.
+    pub fn list_stories(
+        &self,
+        question: &StoryQuestion,
+        token: &str,
+        page_size: usize,
+    ) -> Result<Listing<StorySummary>, EngineError> {
+        let draft = self.core.draft();
+        let space = match question.order {
+            StoryOrder::Recent => Space::StoryByTime,
+            StoryOrder::Size => Space::StoryBySize,
+        };
+        let passes = |it: &Story| {
+            it.count >= question.members_min
+                && (question.sites.is_empty()
+                    || question.sites.iter().any(|site| it.sites.contains(site)))
+        };
+        rows::list(self.core.store.as_ref(), (space, &[]), (token, page_size), |key, _| {
+            let id = StoryId(u32_at(key, 8).unwrap_or(0));
+            let Some(story) = story(&draft, id)?.filter(passes) else { return Ok(None) };
+            let number = ArticleNumber(story.canonical);
+            let canonical = self.core.articles([number])?.remove(&number);
+            Ok(canonical.map(|it| StorySummary {
+                id,
+                canonical: it.article.id,
+                title: it.article.title,
+                member_count: story.count,
+                site_count: story.sites.len(),
+                last_joined_ms: story.last_joined_ms,
+            }))
+        })
+    }
+}
+
+impl Core {
+    /// Rows as they are stored.
+    pub(super) fn draft(&self) -> Draft {
+        Draft::new(Arc::clone(&self.store))
+    }
+
+    /// The story that an article is in.
+    pub(super) fn story_of(&self, number: ArticleNumber) -> Result<StoryId, EngineError> {
+        story_of(&self.draft(), number)
+    }
+
+    /// Says of each duplicate which story it is in.
+    pub(super) fn name_stories(&self, duplicates: &mut [Duplicate]) -> Result<(), EngineError> {
+        let draft = self.draft();
+        for duplicate in duplicates {
+            duplicate.story = story_of(&draft, duplicate.number)?;
+        }
+        Ok(())
+    }
+
+    /// The story that a text would join.
+    pub(super) fn story_to_join(
+        &self,
+        subject: &Subject,
+        duplicates: &[Duplicate],
+    ) -> Result<Option<StoryId>, EngineError> {
+        let chosen = change::choose(self, &self.draft(), (subject, duplicates), None)?;
+        Ok(chosen.map(|it| it.story))
+    }
+}
+
+pub(super) fn story_of(draft: &Draft, number: ArticleNumber) -> Result<StoryId, EngineError> {
+    let row = draft.row(Space::StoryOf, &number.0.to_be_bytes())?;
+    Ok(StoryId(row.and_then(|it| u32_at(&it, 0)).unwrap_or(number.0)))
+}
+
+/// What is stored of a story.
+fn story(draft: &Draft, id: StoryId) -> Result<Option<Story>, EngineError> {
+    draft.row(Space::Story, &story_key(id))?.map(|it| Story::decode(&it)).transpose()
+}

@@ -1,0 +1,197 @@
+//! The shelf: teasers that wait, as rows, and what they are found by. Only the writer
+//! puts on it and takes from it.
+
+use crate::engine::core::Core;
+use crate::engine::error::EngineError;
+use crate::engine::rows::{Counter, KEYS_END, key, u32_at};
+use crate::engine::teaser::read_teaser;
+use crate::engine::watch::record::{SIGHTINGS_MAX, Sighting, StandingTeaser, TeaserId};
+use crate::index::standing::StandingKeys;
+use crate::store::draft::Draft;
+use crate::store::{Row, Space};
+use crate::text::cues::Cues;
+use crate::text::tokens::TokenHash;
+
+/// Rows read at a time at start.
+const BATCH: usize = 10_000;
+
+/// Changes of the shelf that the index learns of once they are committed.
+#[derive(Debug, Default)]
+pub(in crate::engine) struct ShelfChanges {
+    added: Vec<(u32, StandingKeys)>,
+    removed: Vec<(u32, StandingKeys)>,
+}
+
+impl ShelfChanges {
+    pub(in crate::engine) fn apply(self, core: &Core) {
+        for (number, keys) in self.added {
+            core.standing.insert(number, &keys);
+        }
+        // A teaser may have come and gone in one commit.
+        for (number, keys) in self.removed {
+            core.standing.remove(number, &keys);
+        }
+    }
+}
+
+/// Fills the index from the rows.
+pub(in crate::engine) fn open(core: &Core) -> Result<(), EngineError> {
+    let mut start = Vec::new();
+    loop {
+        let rows = core.store.rows(Space::Teaser, &start[..]..&KEYS_END[..], BATCH)?;
+        let Some((last, _)) = rows.last() else { return Ok(()) };
+        start = key([last, &[0]]);
+        let keys = crate::engine::parallel::parts(&rows, |part| {
+            part.iter().map(|row| keys_of(row, &core.cues)).collect()
+        })?;
+        for (number, keys) in keys {
+            core.standing.insert(number, &keys);
+        }
+    }
+}
+
+fn keys_of((key, value): &Row, cues: &Cues) -> Result<(u32, StandingKeys), EngineError> {
+    Ok((number_of(key)?, standing_keys(&StandingTeaser::decode(value)?, cues)))
+}
+
+fn standing_keys(teaser: &StandingTeaser, cues: &Cues) -> StandingKeys {
+    // A text that waits was read before; cues may have changed since.
+    let tokens = read_teaser(&teaser.text, cues).map(|it| it.hashes).unwrap_or_default();
+    StandingKeys::of(&tokens)
+}
+
+fn number_of(key: &[u8]) -> Result<u32, EngineError> {
+    let problem = || "its key is too short".to_owned();
+    u32_at(key, 0)
+        .ok_or_else(|| EngineError::DamagedRow { what: "standing teaser", problem: problem() })
+}
+
+/// A teaser, and where it was seen.
+#[derive(Debug, Clone)]
+pub(in crate::engine) struct Seen<'a> {
+    pub(in crate::engine) text: &'a str,
+    pub(in crate::engine) tokens: &'a [TokenHash],
+    pub(in crate::engine) sighting: Sighting,
+    /// When the service is told of it.
+    pub(in crate::engine) now_ms: u64,
+}
+
+/// The number of a teaser that waits.
+pub(in crate::engine) fn find(draft: &Draft, id: TeaserId) -> Result<Option<u32>, EngineError> {
+    let row = draft.row(Space::TeaserId, &id.0)?;
+    row.map(|it| number_of(&it)).transpose()
+}
+
+/// Puts a teaser on the shelf, or counts it once more.
+pub(in crate::engine) fn see(
+    draft: &mut Draft,
+    changes: &mut ShelfChanges,
+    seen: Seen<'_>,
+) -> Result<TeaserId, EngineError> {
+    let Seen { text, tokens, sighting, now_ms } = seen;
+    let id = TeaserId::of(tokens);
+    let at_ms = sighting.last_seen_ms;
+    if let Some(number) = find(draft, id)?
+        && let Some(row) = draft.row(Space::Teaser, &number.to_be_bytes())?
+    {
+        let mut teaser = StandingTeaser::decode(&row)?;
+        unset_orders(draft, number, &teaser);
+        teaser.times_seen += 1;
+        teaser.first_seen_ms = teaser.first_seen_ms.min(at_ms);
+        teaser.last_seen_ms = teaser.last_seen_ms.max(at_ms);
+        teaser.noted_ms = now_ms;
+        add_sighting(&mut teaser.sightings, sighting);
+        set(draft, number, &teaser);
+        return Ok(id);
+    }
+    let number = u32::try_from(Counter::TeaserNext.next(draft)?).unwrap_or(u32::MAX);
+    let teaser = StandingTeaser {
+        id,
+        text: text.to_owned(),
+        times_seen: 1,
+        first_seen_ms: at_ms,
+        last_seen_ms: at_ms,
+        noted_ms: now_ms,
+        sightings: vec![sighting],
+    };
+    draft.set(Space::TeaserId, id.0, number.to_be_bytes());
+    set(draft, number, &teaser);
+    Counter::Teasers.next(draft)?;
+    changes.added.push((number, StandingKeys::of(tokens)));
+    Ok(id)
+}
+
+/// Takes a teaser off the shelf, if it is there.
+pub(in crate::engine) fn take(
+    (draft, changes): (&mut Draft, &mut ShelfChanges),
+    number: u32,
+    cues: &Cues,
+) -> Result<Option<StandingTeaser>, EngineError> {
+    let Some(row) = draft.row(Space::Teaser, &number.to_be_bytes())? else { return Ok(None) };
+    let teaser = StandingTeaser::decode(&row)?;
+    unset_orders(draft, number, &teaser);
+    draft.unset(Space::Teaser, number.to_be_bytes());
+    draft.unset(Space::TeaserId, teaser.id.0);
+    let count = Counter::Teasers.get(draft)?;
+    Counter::Teasers.set(draft, count.saturating_sub(1));
+    changes.removed.push((number, standing_keys(&teaser, cues)));
+    Ok(Some(teaser))
+}
+
+/// The numbers of the teasers that the service was told of last before a time, the longest
+/// ago first, and of as many more as are too many.
+pub(in crate::engine) fn stale(
+    draft: &Draft,
+    before_ms: u64,
+    (count_max, teasers_max): (usize, u64),
+) -> Result<Vec<u32>, EngineError> {
+    let too_many = Counter::Teasers.get(draft)?.saturating_sub(teasers_max);
+    let too_many = usize::try_from(too_many).unwrap_or(usize::MAX).min(count_max);
+    let mut rows = draft.rows(Space::TeaserBySeen, &[][..]..&before_ms.to_be_bytes()[..], count_max)?;
+    if rows.len() < too_many {
+        rows = draft.rows(Space::TeaserBySeen, &[][..]..&KEYS_END[..], too_many)?;
+    }
+    rows.iter().map(|(key, _)| number_of(key.get(8..).unwrap_or_default())).collect()
+}
+
+fn set(draft: &mut Draft, number: u32, teaser: &StandingTeaser) {
+    draft.set(Space::Teaser, number.to_be_bytes(), teaser.encode());
+    draft.set(Space::TeaserBySeen, seen_key(teaser, number), []);
+    draft.set(Space::TeaserByTimes, times_key(teaser, number), []);
+}
+
+fn unset_orders(draft: &mut Draft, number: u32, teaser: &StandingTeaser) {
+    draft.unset(Space::TeaserBySeen, seen_key(teaser, number));
+    draft.unset(Space::TeaserByTimes, times_key(teaser, number));
+}
+
+fn seen_key(teaser: &StandingTeaser, number: u32) -> Vec<u8> {
+    key([&teaser.noted_ms.to_be_bytes(), &number.to_be_bytes()])
+}
+
+/// Most often first.
+fn times_key(teaser: &StandingTeaser, number: u32) -> Vec<u8> {
+    key([&(u64::MAX - teaser.times_seen).to_be_bytes(), &number.to_be_bytes()])
+}
+
+/// The key of a resolution.
+pub(in crate::engine) fn sequence_key(sequence: u64) -> [u8; 8] {
+    sequence.to_be_bytes()
+}
+
+/// The key of a teaser, from its key by times.
+pub(in crate::engine) fn after_times(key: &[u8]) -> &[u8] {
+    key.get(8..).unwrap_or_default()
+}
+
+fn add_sighting(sightings: &mut Vec<Sighting>, new: Sighting) {
+    let same = |it: &&mut Sighting| {
+        let Sighting { page_url, link_url, site, last_seen_ms: _ } = &new;
+        (&it.page_url, &it.link_url, &it.site) == (page_url, link_url, site)
+    };
+    if let Some(known) = sightings.iter_mut().find(same) {
+        known.last_seen_ms = known.last_seen_ms.max(new.last_seen_ms);
+    } else if sightings.len() < SIGHTINGS_MAX {
+        sightings.push(new);
+    }
+}

@@ -67,7 +67,7 @@ pub enum ClientError {
 }
 
 impl ClientError {
-    /// Whether it says that an article is not stored.
+    /// Whether it says that there is no article, teaser or story of the name.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Refused { code: Code::NotFound, .. })
     }
@@ -101,6 +101,9 @@ fn message(status: &Status) -> String {
         && status.get_details_error_info().is_none();
     if is_lost {
         return format!("the connection to the server was lost ({})", status.message());
+    }
+    if status.code() == Code::Unimplemented {
+        return "the server does not know this call: it is older than this client".to_owned();
     }
     status.message().to_owned()
 }
@@ -230,6 +233,64 @@ impl Client {
         it: v1::AnalyzePageRequest,
     ) -> Result<v1::AnalyzePageResponse, ClientError> {
         Ok(self.inner.analyze_page(it).await?.into_inner())
+    }
+
+    /// Calls `ListTeasers`.
+    pub async fn list_teasers(
+        &mut self,
+        it: v1::ListTeasersRequest,
+    ) -> Result<v1::ListTeasersResponse, ClientError> {
+        Ok(self.inner.list_teasers(it).await?.into_inner())
+    }
+
+    /// Calls `DeleteTeaser`.
+    pub async fn delete_teaser(
+        &mut self,
+        teaser_id: impl Into<String>,
+    ) -> Result<v1::DeleteTeaserResponse, ClientError> {
+        let it = v1::DeleteTeaserRequest { teaser_id: teaser_id.into() };
+        Ok(self.inner.delete_teaser(it).await?.into_inner())
+    }
+
+    /// Calls `WatchTeasers`: the stream goes on until the server ends it.
+    pub async fn watch_teasers(
+        &mut self,
+        it: v1::WatchTeasersRequest,
+    ) -> Result<Streaming<v1::WatchTeasersResponse>, ClientError> {
+        Ok(self.inner.watch_teasers(it).await?.into_inner())
+    }
+
+    /// Calls `ListReferences`.
+    pub async fn list_references(
+        &mut self,
+        it: v1::ListReferencesRequest,
+    ) -> Result<v1::ListReferencesResponse, ClientError> {
+        Ok(self.inner.list_references(it).await?.into_inner())
+    }
+
+    /// Calls `GetStory`.
+    pub async fn get_story(
+        &mut self,
+        it: v1::GetStoryRequest,
+    ) -> Result<v1::GetStoryResponse, ClientError> {
+        Ok(self.inner.get_story(it).await?.into_inner())
+    }
+
+    /// Calls `ListStories`.
+    pub async fn list_stories(
+        &mut self,
+        it: v1::ListStoriesRequest,
+    ) -> Result<v1::ListStoriesResponse, ClientError> {
+        Ok(self.inner.list_stories(it).await?.into_inner())
+    }
+
+    /// Calls `ListRevisions`.
+    pub async fn list_revisions(
+        &mut self,
+        article_id: impl Into<String>,
+    ) -> Result<v1::ListRevisionsResponse, ClientError> {
+        let it = v1::ListRevisionsRequest { article_id: article_id.into() };
+        Ok(self.inner.list_revisions(it).await?.into_inner())
     }
 
     /// Calls `GetStats`.

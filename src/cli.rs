@@ -15,17 +15,25 @@ mod list;
 mod load;
 mod load_echo;
 mod match_teaser;
+mod pages;
 mod put;
+mod references;
 mod render;
+mod revisions;
+mod seen;
 mod serve;
 mod sign;
 mod stats;
+mod stories;
+mod story;
+mod teasers;
+mod watch;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use doublon::client::{Client, SERVER_DEFAULT};
+use doublon::client::{Client, ClientError, SERVER_DEFAULT};
 
 /// Near-duplicate and teaser detection for news crawlers.
 ///
@@ -42,7 +50,8 @@ use doublon::client::{Client, SERVER_DEFAULT};
         doublon put --id a1 --title 'A title' article.txt\n  \
         doublon put --jsonl articles.jsonl.zst\n  \
         doublon match-teaser 'The council voted on Tuesday to plant an urban for...'\n  \
-        doublon analyze-page page.txt"
+        doublon analyze-page page.txt\n  \
+        doublon watch --output json"
 )]
 struct Cli {
     #[command(flatten)]
@@ -93,6 +102,12 @@ enum Command {
     MatchTeaser(match_teaser::Args),
     FindDuplicates(find_duplicates::Args),
     AnalyzePage(analyze_page::Args),
+    Teasers(teasers::Args),
+    Watch(watch::Args),
+    References(references::Args),
+    Stories(stories::Args),
+    Story(story::Args),
+    Revisions(revisions::Args),
     Stats(stats::Args),
     Eval(eval::Args),
     Load(load::Args),
@@ -163,6 +178,12 @@ async fn run(cli: Cli) -> anyhow::Result<Found> {
         Command::MatchTeaser(args) => match_teaser::run(args, &common).await,
         Command::FindDuplicates(args) => find_duplicates::run(args, &common).await,
         Command::AnalyzePage(args) => analyze_page::run(args, &common).await,
+        Command::Teasers(args) => teasers::run(args, &common).await,
+        Command::Watch(args) => watch::run(args, &common).await,
+        Command::References(args) => references::run(args, &common).await,
+        Command::Stories(args) => stories::run(args, &common).await,
+        Command::Story(args) => story::run(args, &common).await,
+        Command::Revisions(args) => revisions::run(args, &common).await,
         Command::Stats(args) => stats::run(&args, &common).await,
         Command::Eval(args) => tokio::task::block_in_place(|| eval::run(&args, &common)),
         Command::Load(args) => load::run(args, &common).await,
@@ -200,6 +221,18 @@ fn say_text(text: &str) -> anyhow::Result<()> {
 fn complain(line: &str) {
     // Where standard error is closed too, nobody is left to tell.
     writeln!(anstream::stderr(), "doublon: {line}").ok();
+}
+
+/// The answer; `None`, and a line about it, where nothing has the name asked for.
+fn known<T>(answer: Result<T, ClientError>) -> anyhow::Result<Option<T>> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if error.is_not_found() => {
+            complain(&error.to_string());
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Whether the reader of standard output has seen enough, as `head` has.

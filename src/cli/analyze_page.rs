@@ -3,16 +3,22 @@
 use anstyle::{AnsiColor, Style};
 use doublon::api::v1;
 
-use super::filter::FilterArgs;
+use super::filter::{OwnSite, QuestionArgs};
 use super::input::{self, STDIN};
 use super::render::{DIM, duplicate, harmless, paint, plain, teaser_match, verdict};
+use super::seen::SeenArgs;
 use super::{Common, Found, json, say, say_text};
 
 /// Split the text of a page into the article and what stands around it
 ///
 /// Matches each teaser with the stored articles, and looks for duplicates of the
-/// body.
+/// body. With --watch, the teasers that have no article yet wait for it: `doublon
+/// teasers` lists them, `doublon watch` tells when their articles come.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    doublon analyze-page page.txt\n  \
+    doublon analyze-page --body page.txt | doublon put --id ferry\n  \
+    doublon analyze-page --watch --page-url https://valley.example/ferry page.txt")]
 pub(super) struct Args {
     /// The visible text of the page, a block a line; "-" is standard input
     #[arg(default_value = STDIN)]
@@ -25,18 +31,25 @@ pub(super) struct Args {
     #[arg(long, value_name = "SITE")]
     page_site: Option<String>,
     #[command(flatten)]
-    filter: FilterArgs,
+    seen: SeenArgs,
+    #[command(flatten)]
+    filter: QuestionArgs,
     /// At most this many matches a teaser, and duplicates of the body, 1 to 100
     #[arg(long, value_name = "COUNT", default_value_t = 5)]
     max_results: u32,
 }
 
 pub(super) async fn run(args: Args, common: &Common) -> anyhow::Result<Found> {
+    let value = args.page_site.as_deref();
+    let own = OwnSite { option: "--page-site", value, is_watched: args.seen.watch };
+    let (filter, site) = args.filter.split(own)?;
     let request = v1::AnalyzePageRequest {
         text: input::text(&args.file)?,
-        filter: args.filter.filter(),
+        filter,
         max_results: args.max_results,
-        site: args.page_site.unwrap_or_default(),
+        site,
+        watch: args.seen.watch(None),
+        seen_time: args.seen.seen_time,
     };
     let answer = common.connect().await?.analyze_page(request).await?;
     if args.body {
@@ -48,7 +61,7 @@ pub(super) async fn run(args: Args, common: &Common) -> anyhow::Result<Found> {
     }
     for (at, segment) in (0..).zip(&answer.segments) {
         print_segment(segment)?;
-        print_teaser(&answer.teasers, at)?;
+        print_teaser(&answer.teasers, at, &args.seen)?;
     }
     if answer.body_duplicates.is_empty() {
         say(&paint(DIM, "\nthe body is new: no stored article is related to it"))?;
@@ -82,7 +95,7 @@ fn print_segment(segment: &v1::Segment) -> anyhow::Result<()> {
 }
 
 /// A teaser's matches, where the teaser stands first.
-fn print_teaser(teasers: &[v1::PageTeaser], segment: u32) -> anyhow::Result<()> {
+fn print_teaser(teasers: &[v1::PageTeaser], segment: u32, seen: &SeenArgs) -> anyhow::Result<()> {
     let is_it = |it: &&v1::PageTeaser| it.segment_indexes.contains(&segment);
     let Some(teaser) = teasers.iter().find(is_it) else { return Ok(()) };
     let Some(answer) = &teaser.answer else { return Ok(()) };
@@ -90,12 +103,12 @@ fn print_teaser(teasers: &[v1::PageTeaser], segment: u32) -> anyhow::Result<()> 
         return say(&format!("{:>15} {}", "", paint(DIM, "the same teaser as above")));
     }
     if answer.matches.is_empty() {
-        return say(&format!("{:>15} {}", "", verdict(answer.verdict())));
+        say(&format!("{:>15} {}", "", verdict(answer.verdict())))?;
     }
     for found in &answer.matches {
         say(&format!("{:>15} {}", "", teaser_match(found)))?;
     }
-    Ok(())
+    seen.outcome(answer).map_or(Ok(()), |it| say(&format!("{:>15} {it}", "")))
 }
 
 fn style(kind: v1::SegmentKind) -> Style {

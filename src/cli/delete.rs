@@ -1,7 +1,7 @@
 //! `doublon delete`.
 
 use super::render::one_line;
-use super::{Common, Found, json, say};
+use super::{Common, Found, json, known, say};
 
 /// Delete a stored article
 #[derive(Debug, clap::Args)]
@@ -11,14 +11,12 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args, common: &Common) -> anyhow::Result<Found> {
-    match common.connect().await?.delete_article(&args.id).await {
-        Ok(answer) if common.is_json() => say(&json::line(&answer)?)?,
-        Ok(_) => say(&format!("deleted {}", one_line(&args.id)))?,
-        Err(error) if error.is_not_found() => {
-            super::complain(&error.to_string());
-            return Ok(Found::No);
-        }
-        Err(error) => return Err(error.into()),
+    let answer = common.connect().await?.delete_article(&args.id).await;
+    let Some(answer) = known(answer)? else { return Ok(Found::No) };
+    if common.is_json() {
+        say(&json::line(&answer)?)?;
+    } else {
+        say(&format!("deleted {}", one_line(&args.id)))?;
     }
     Ok(Found::Yes)
 }

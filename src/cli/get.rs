@@ -1,7 +1,7 @@
 //! `doublon get`.
 
 use super::render::{DIM, NAME, one_line, paint};
-use super::{Common, Found, json, say, say_text};
+use super::{Common, Found, json, known, say, say_text};
 
 /// Print a stored article
 #[derive(Debug, clap::Args)]
@@ -11,14 +11,8 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args, common: &Common) -> anyhow::Result<Found> {
-    let answer = match common.connect().await?.get_article(&args.id).await {
-        Ok(answer) => answer,
-        Err(error) if error.is_not_found() => {
-            super::complain(&error.to_string());
-            return Ok(Found::No);
-        }
-        Err(error) => return Err(error.into()),
-    };
+    let answer = common.connect().await?.get_article(&args.id).await;
+    let Some(answer) = known(answer)? else { return Ok(Found::No) };
     if common.is_json() {
         say(&json::line(&answer)?)?;
         return Ok(Found::Yes);
@@ -32,6 +26,7 @@ pub(super) async fn run(args: Args, common: &Common) -> anyhow::Result<Found> {
         ("language", article.language),
         ("published", time(article.published_time)),
         ("stored", time(article.stored_time)),
+        ("expires", time(article.expire_time)),
         ("title", article.title),
         ("description", article.description),
     ] {

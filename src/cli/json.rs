@@ -1,6 +1,7 @@
 //! Messages as JSON: proto3's mapping, with the names of the proto files, enum
 //! names in full, and every field, so that a script need not guess defaults.
 
+use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use anyhow::Context as _;
@@ -22,6 +23,21 @@ pub(super) fn line<M: Message + Name>(message: &M) -> anyhow::Result<String> {
     let mut out = serde_json::Serializer::new(Vec::new());
     message.serialize_with_options(&mut out, &options)?;
     Ok(String::from_utf8(out.into_inner())?)
+}
+
+/// A message on one line, with more fields behind its own.
+pub(super) fn line_with<M: Message + Name>(
+    message: &M,
+    more: &[(&str, serde_json::Value)],
+) -> anyhow::Result<String> {
+    let mut out = line(message)?;
+    // The message has fields of its own, all of which are written.
+    out.pop();
+    for (name, value) in more {
+        write!(out, ",\"{name}\":{value}")?;
+    }
+    out.push('}');
+    Ok(out)
 }
 
 /// Reads a line that has one object; serde would take an array for one as well.

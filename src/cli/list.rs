@@ -3,8 +3,8 @@
 use doublon::api::v1;
 
 use super::filter::FilterArgs;
-use super::render::{DIM, NAME, one_line, paint};
-use super::{Common, Found, json, say};
+use super::render::{DIM, NAME, day, one_line, paint};
+use super::{Common, Found, json, pages, say};
 
 /// List the stored articles, in the order in which they were stored
 #[derive(Debug, clap::Args)]
@@ -21,25 +21,14 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args, common: &Common) -> anyhow::Result<Found> {
     let mut client = common.connect().await?;
-    let mut left = args.limit.unwrap_or(usize::MAX);
-    let mut page_token = String::new();
-    while left > 0 {
-        let request = v1::ListArticlesRequest {
-            page_size: u32::try_from(left.min(1000)).unwrap_or(1000),
-            page_token,
-            filter: args.filter.filter(),
-            include_text: args.text && common.is_json(),
-        };
+    let (filter, include_text) = (args.filter.filter(), args.text && common.is_json());
+    let page = async move |page_size, page_token| {
+        let filter = filter.clone();
+        let request = v1::ListArticlesRequest { page_size, page_token, filter, include_text };
         let page = client.list_articles(request).await?;
-        left -= page.articles.len().min(left);
-        for article in &page.articles {
-            print(article, common)?;
-        }
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            break;
-        }
-    }
+        Ok((page.articles, page.next_page_token))
+    };
+    pages::all(args.limit, page, |it| print(it, common)).await?;
     Ok(Found::Yes)
 }
 
@@ -47,8 +36,7 @@ fn print(article: &v1::Article, common: &Common) -> anyhow::Result<()> {
     if common.is_json() {
         return say(&json::line(article)?);
     }
-    let published = article.published_time.map(|it| it.to_string()).unwrap_or_default();
-    let day = published.get(..10).unwrap_or("          ");
+    let day = day(article.published_time);
     let title = one_line(&article.title);
-    say(&format!("{}  {}  {title}", paint(NAME, &one_line(&article.article_id)), paint(DIM, day)))
+    say(&format!("{}  {}  {title}", paint(NAME, &one_line(&article.article_id)), paint(DIM, &day)))
 }

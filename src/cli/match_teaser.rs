@@ -4,16 +4,24 @@ use doublon::api::v1;
 use doublon::client::{Client, ClientError};
 use serde::Deserialize;
 
-use super::filter::FilterArgs;
+use super::filter::{OwnSite, QuestionArgs, time};
 use super::input::{self, STDIN};
 use super::render::{DIM, paint, side_by_side, teaser_match, verdict};
+use super::seen::SeenArgs;
 use super::{Common, Found, bulk, json, say};
 
 /// Say whose teaser a text is: which stored articles it belongs to, and where in
 /// them it stands
 ///
-/// Exit status: 0 if it matches an article, or may; 1 if not.
+/// With --watch, a teaser that has no article yet waits for it: `doublon teasers`
+/// lists those that wait, `doublon watch` tells when their articles come. Exit
+/// status: 0 if it matches an article, or may; 1 if not, also if it waits.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    doublon match-teaser 'The council voted on Tuesday to plant an urban for...'\n  \
+    doublon match-teaser --watch --page-url https://valley.example/ \\\n      \
+    --link-url https://valley.example/forest 'The council voted on Tuesday to pl...'\n  \
+    doublon match-teaser --watch --jsonl teasers.jsonl --output json > answers.jsonl")]
 pub(super) struct Args {
     /// The teaser [default: standard input]
     #[arg(conflicts_with_all = ["file", "jsonl"])]
@@ -21,23 +29,36 @@ pub(super) struct Args {
     /// Read the teaser from a file; "-" is standard input
     #[arg(long, value_name = "FILE", conflicts_with = "jsonl")]
     file: Option<String>,
-    /// Read many teasers, one JSON object a line with `text` or `teaser`; plain,
-    /// .gz or .zst; "-" is standard input. One answer a line, in order
+    /// Read many teasers, one JSON object a line with `text` or `teaser`, and maybe
+    /// `page_url`, `link_url`, `site`, `seen_time`; plain, .gz or .zst; "-" is
+    /// standard input. With --watch, each is watched. One answer a line, in order
     #[arg(long, value_name = "FILE")]
     jsonl: Option<String>,
     #[command(flatten)]
-    filter: FilterArgs,
+    seen: SeenArgs,
+    /// Where it links to
+    #[arg(long, value_name = "URL", requires = "watch", conflicts_with = "jsonl")]
+    link_url: Option<String>,
+    /// The site of the page on which it stands [default: the host of --page-url]
+    #[arg(long, value_name = "SITE")]
+    page_site: Option<String>,
+    #[command(flatten)]
+    filter: QuestionArgs,
     /// At most this many matches a teaser, 1 to 100
     #[arg(long, value_name = "COUNT", default_value_t = 5)]
     max_results: u32,
 }
 
 /// A line of teasers; other fields are not looked at.
-#[derive(Debug, Deserialize)]
-#[serde(expecting = "a JSON object with the field text or teaser")]
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, expecting = "a JSON object with the field text or teaser")]
 struct TeaserLine {
     text: Option<String>,
     teaser: Option<String>,
+    page_url: Option<String>,
+    link_url: Option<String>,
+    site: Option<String>,
+    seen_time: Option<String>,
 }
 
 pub(super) async fn run(args: Args, common: &Common) -> anyhow::Result<Found> {
@@ -49,7 +70,7 @@ pub(super) async fn run(args: Args, common: &Common) -> anyhow::Result<Found> {
         (Some(text), _) if text != STDIN => text.clone(),
         (_, file) => input::text(file.as_deref().unwrap_or(STDIN))?,
     };
-    let answer = client.match_teaser(args.request(text.clone())).await?;
+    let answer = client.match_teaser(args.request(text.clone())?).await?;
     if common.is_json() {
         say(&json::line(&answer)?)?;
     } else {
@@ -59,6 +80,9 @@ pub(super) async fn run(args: Args, common: &Common) -> anyhow::Result<Found> {
         for found in &answer.matches {
             say(&teaser_match(found))?;
             show_place(&mut client, &text, found).await?;
+        }
+        if let Some(outcome) = args.seen.outcome(&answer) {
+            say(&outcome)?;
         }
     }
     Ok(is_found(&answer).into())
@@ -70,13 +94,11 @@ async fn run_many(
     mut client: Client,
     common: &Common,
 ) -> anyhow::Result<Found> {
-    let template = args.request(String::new());
+    let template = args.request(String::new())?;
     let items = input::lines(file)?.map(move |(number, line)| {
         let read = line.and_then(|line| {
-            let TeaserLine { text, teaser } = json::read_object("teaser", &line)?;
-            let text = text.or(teaser).ok_or("it has neither text nor teaser")?;
-            let request = v1::MatchTeaserRequest { text, ..template.clone() };
-            Ok(v1::MatchTeasersRequest { r#match: Some(request) })
+            let line: TeaserLine = json::read_object("teaser", &line)?;
+            Ok(v1::MatchTeasersRequest { r#match: Some(line.fill(template.clone())?) })
         });
         (format!("line {number}"), read)
     });
@@ -94,7 +116,7 @@ async fn run_many(
             match answer {
                 Ok(answer) => {
                     found |= is_found(&answer);
-                    print_one(origin, &answer, common)
+                    print_one(origin, &answer, &args.seen, common)
                 }
                 Err(error) => {
                     failed += 1;
@@ -112,13 +134,15 @@ async fn run_many(
 fn print_one(
     origin: &str,
     answer: &v1::MatchTeaserResponse,
+    seen: &SeenArgs,
     common: &Common,
 ) -> anyhow::Result<()> {
     if common.is_json() {
         return say(&json::line(answer)?);
     }
     let best = answer.matches.first().map_or_else(|| verdict(answer.verdict()), teaser_match);
-    say(&format!("{} {best}", paint(DIM, origin)))
+    let outcome = seen.outcome(answer).map(|it| format!(", {it}")).unwrap_or_default();
+    say(&format!("{} {best}{outcome}", paint(DIM, origin)))
 }
 
 fn is_found(answer: &v1::MatchTeaserResponse) -> bool {
@@ -148,7 +172,40 @@ async fn show_place(
 }
 
 impl Args {
-    fn request(&self, text: String) -> v1::MatchTeaserRequest {
-        v1::MatchTeaserRequest { text, filter: self.filter.filter(), max_results: self.max_results }
+    fn request(&self, text: String) -> anyhow::Result<v1::MatchTeaserRequest> {
+        let value = self.page_site.as_deref();
+        let own = OwnSite { option: "--page-site", value, is_watched: self.seen.watch };
+        let (filter, site) = self.filter.split(own)?;
+        Ok(v1::MatchTeaserRequest {
+            text,
+            filter,
+            max_results: self.max_results,
+            watch: self.seen.watch(self.link_url.as_ref()),
+            site,
+            seen_time: self.seen.seen_time,
+        })
+    }
+}
+
+impl TeaserLine {
+    /// The request for this line: what it does not say is as the options have it.
+    fn fill(self, mut request: v1::MatchTeaserRequest) -> Result<v1::MatchTeaserRequest, String> {
+        let Self { text, teaser, page_url, link_url, site, seen_time } = self;
+        request.text = text.or(teaser).ok_or("it has neither text nor teaser")?;
+        if let Some(watch) = &mut request.watch {
+            set(&mut watch.page_url, page_url);
+            set(&mut watch.link_url, link_url);
+        }
+        set(&mut request.site, site);
+        if let Some(seen_time) = seen_time.filter(|it| !it.is_empty()) {
+            request.seen_time = Some(time(&seen_time)?);
+        }
+        Ok(request)
+    }
+}
+
+fn set(field: &mut String, value: Option<String>) {
+    if let Some(value) = value.filter(|it| !it.is_empty()) {
+        *field = value;
     }
 }

@@ -5,6 +5,7 @@ mod article_line;
 use std::time::Duration;
 
 use anyhow::bail;
+use clap::ValueEnum;
 use doublon::api::v1;
 use doublon::client::ClientError;
 use doublon::hash;
@@ -12,24 +13,29 @@ use indicatif::{ProgressBar, ProgressStyle};
 use prost_types::Timestamp;
 
 use super::bulk::{self, Item};
-use super::filter::time;
+use super::filter::{DuplicateArgs, time};
 use super::input::{self, STDIN};
-use super::render::{DIM, DOUBT, GOOD, NAME, duplicate, one_line, paint, plain};
+use super::render::{DIM, DOUBT, GOOD, NAME, duplicate, one_line, paint, plain, revision, times};
 use super::{Common, Found, json, say};
 
 /// Store articles from text files, or from lines of JSON
 ///
 /// A file that is given no --id is stored under its path, standard input under
 /// the hash of its text. Putting an article again changes nothing; under the same
-/// id, other content replaces it.
+/// id, other content replaces it. Said with each: its duplicates, its story, the
+/// teasers that waited for it, and what changed where it was replaced.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    doublon put --id ferry --title 'Ferry returns to Valbrume' ferry.txt\n  \
+    doublon put --jsonl articles.jsonl.zst --expire-time 2027-02-01\n  \
+    doublon put --jsonl articles.jsonl --on-duplicate store-without-text --other-sites-only")]
 pub(super) struct Args {
     /// The texts; "-" is standard input; plain, .gz or .zst
     #[arg(value_name = "FILE", default_value = STDIN)]
     files: Vec<String>,
     /// One article a line, in JSON: id, url, title, description or lead, text,
-    /// lang or language, published or date, site or hostname; the names that
-    /// trafilatura and newspaper4k write are understood
+    /// lang or language, published or date, site or hostname, `expire_time`; the names
+    /// that trafilatura and newspaper4k write are understood
     #[arg(long, conflicts_with_all = ["id", "title", "description", "url", "published"])]
     jsonl: bool,
     /// The article's id, 1 to 512 bytes (one file only)
@@ -51,11 +57,46 @@ pub(super) struct Args {
     #[arg(long)]
     language: Option<String>,
     /// When it was published, as in 2026-11-23T08:00:00Z
-    #[arg(long, value_name = "RFC3339", value_parser = time)]
+    #[arg(long, alias = "published-time", value_name = "RFC3339", value_parser = time)]
     published: Option<Timestamp>,
-    /// Leave out articles that have a duplicate in the store
-    #[arg(long)]
+    /// When it is to be deleted; with --jsonl, of articles that do not say [default:
+    /// never, or when the server's --retention is over]
+    #[arg(long, value_name = "RFC3339", value_parser = time)]
+    expire_time: Option<Timestamp>,
+    /// What to do with an article that has a duplicate in the store
+    #[arg(long, value_enum, default_value_t = OnDuplicate::Store)]
+    on_duplicate: OnDuplicate,
+    /// The same as --on-duplicate skip
+    #[arg(long, conflicts_with = "on_duplicate")]
     skip_duplicates: bool,
+    /// The weakest relation that makes a stored article a duplicate for
+    /// --on-duplicate
+    #[arg(long, value_enum, default_value_t = MinRelation::Duplicate)]
+    min_relation: MinRelation,
+    #[command(flatten)]
+    filter: DuplicateArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum OnDuplicate {
+    /// Store it all the same, and name the duplicate
+    Store,
+    /// Leave it out
+    Skip,
+    /// Store what is computed from its text, but not the text
+    StoreWithoutText,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum MinRelation {
+    /// The same text, edited
+    Duplicate,
+    /// Or it contains the stored one
+    Contains,
+    /// Or the stored one contains it
+    ContainedIn,
+    /// Or they overlap
+    Overlaps,
 }
 
 pub(super) async fn run(args: Args, common: &Common) -> anyhow::Result<Found> {
@@ -113,26 +154,22 @@ fn progress() -> ProgressBar {
 }
 
 fn items(args: Args) -> Box<dyn Iterator<Item = Item<v1::PutArticlesRequest>> + Send> {
-    let on_duplicate =
-        if args.skip_duplicates { v1::OnDuplicate::Skip } else { v1::OnDuplicate::Store };
-    let put = move |article| v1::PutArticlesRequest {
-        put: Some(v1::PutArticleRequest {
-            article: Some(article),
-            on_duplicate: on_duplicate.into(),
-            max_duplicates: 0,
-        }),
+    let template = args.template();
+    let put = move |article| {
+        let put = v1::PutArticleRequest { article: Some(article), ..template.clone() };
+        v1::PutArticlesRequest { put: Some(put) }
     };
     let files = args.files.clone();
     if !args.jsonl {
         return Box::new(files.into_iter().map(move |file| {
             let article = article_of(&file, &args).map_err(|error| format!("{error:#}"));
-            (file, article.map(put))
+            (file, article.map(&put))
         }));
     }
     let many = files.len() > 1;
-    let (site, language) = (args.site, args.language);
+    let Args { site, language, expire_time, .. } = args;
     Box::new(files.into_iter().flat_map(move |file| {
-        let (site, language) = (site.clone(), language.clone());
+        let (site, language, put) = (site.clone(), language.clone(), put.clone());
         let prefix = if many { format!("{file}: ") } else { String::new() };
         let lines: Box<dyn Iterator<Item = _> + Send> = match input::lines(&file) {
             Ok(lines) => Box::new(lines),
@@ -142,12 +179,38 @@ fn items(args: Args) -> Box<dyn Iterator<Item = Item<v1::PutArticlesRequest>> + 
             let article = line.and_then(|it| article_line::read(&it)).map(|mut article| {
                 fill(&mut article.site, site.as_ref());
                 fill(&mut article.language, language.as_ref());
+                article.expire_time = article.expire_time.or(expire_time);
                 article
             });
             let origin = if number == 0 { file.clone() } else { format!("{prefix}line {number}") };
-            (origin, article.map(put))
+            (origin, article.map(&put))
         })
     }))
+}
+
+impl Args {
+    /// The request for an article that is still to be set.
+    fn template(&self) -> v1::PutArticleRequest {
+        let on_duplicate = match self.on_duplicate {
+            _ if self.skip_duplicates => v1::OnDuplicate::Skip,
+            OnDuplicate::Store => v1::OnDuplicate::Store,
+            OnDuplicate::Skip => v1::OnDuplicate::Skip,
+            OnDuplicate::StoreWithoutText => v1::OnDuplicate::StoreWithoutText,
+        };
+        let min_relation = match self.min_relation {
+            MinRelation::Duplicate => v1::Relation::Duplicate,
+            MinRelation::Contains => v1::Relation::Contains,
+            MinRelation::ContainedIn => v1::Relation::ContainedIn,
+            MinRelation::Overlaps => v1::Relation::Overlaps,
+        };
+        v1::PutArticleRequest {
+            article: None,
+            on_duplicate: on_duplicate.into(),
+            max_duplicates: 0,
+            min_relation: min_relation.into(),
+            filter: self.filter.filter(),
+        }
+    }
 }
 
 fn fill(field: &mut String, default: Option<&String>) {
@@ -174,6 +237,7 @@ fn article_of(file: &str, args: &Args) -> anyhow::Result<v1::Article> {
         text,
         published_time: args.published,
         stored_time: None,
+        expire_time: args.expire_time,
     })
 }
 
@@ -193,6 +257,7 @@ struct Tally {
     skipped: u64,
     failed: u64,
     with_duplicates: u64,
+    resolved: u64,
 }
 
 impl Tally {
@@ -231,24 +296,14 @@ impl Tally {
             v1::PutOutcome::Skipped => self.skipped += 1,
         }
         self.with_duplicates += u64::from(!answer.duplicates.is_empty());
+        self.resolved += answer.resolved_teasers.len() as u64;
         if self.is_mute {
             return Ok(());
         }
         if common.is_json() {
             return say(&json::line(&answer)?);
         }
-        if self.per_article {
-            let outcome = plain(answer.outcome().as_str_name(), "PUT_OUTCOME_");
-            say(&format!(
-                "{} {}",
-                paint(GOOD, &outcome),
-                paint(NAME, &one_line(&answer.article_id))
-            ))?;
-            for found in &answer.duplicates {
-                say(&format!("  {}", duplicate(found)))?;
-            }
-        }
-        Ok(())
+        if self.per_article { print(&answer) } else { Ok(()) }
     }
 
     fn stored(&self) -> u64 {
@@ -258,7 +313,9 @@ impl Tally {
     /// The summary: with JSON on standard error, so that standard output has one
     /// object an article.
     fn report(&self, common: &Common) -> anyhow::Result<()> {
-        let Self { created, unchanged, replaced, skipped, failed, with_duplicates, .. } = self;
+        let Self {
+            created, unchanged, replaced, skipped, failed, with_duplicates, resolved, ..
+        } = self;
         let total = created + unchanged + replaced + skipped + failed;
         if self.per_article && total < 2 {
             return Ok(());
@@ -271,10 +328,45 @@ impl Tally {
             return Ok(());
         }
         let style = if *failed > 0 { DOUBT } else { GOOD };
+        let waited = match resolved {
+            0 => String::new(),
+            1 => ", 1 teaser had waited".to_owned(),
+            more => format!(", {more} teasers had waited"),
+        };
         say(&format!(
             "{} {}",
             paint(style, &summary),
-            paint(DIM, &format!("({with_duplicates} have related articles)"))
+            paint(DIM, &format!("({with_duplicates} have related articles{waited})"))
         ))
     }
+}
+
+/// What came of one article.
+fn print(answer: &v1::PutArticleResponse) -> anyhow::Result<()> {
+    let outcome = plain(answer.outcome().as_str_name(), "PUT_OUTCOME_");
+    let story = match answer.story_id.as_str() {
+        "" => String::new(),
+        story => paint(DIM, &format!("  in story {}", one_line(story))),
+    };
+    say(&format!(
+        "{} {}{story}",
+        paint(GOOD, &outcome),
+        paint(NAME, &one_line(&answer.article_id))
+    ))?;
+    if let Some(it) = &answer.revision {
+        say(&format!("  {}", revision(it)))?;
+    }
+    for found in &answer.duplicates {
+        say(&format!("  {}", duplicate(found)))?;
+    }
+    for it in &answer.resolved_teasers {
+        say(&format!(
+            "  {} {}  {}  {}",
+            paint(GOOD, &format!("{:<12}", "teaser")),
+            paint(NAME, &one_line(&it.teaser_id)),
+            paint(DIM, &format!("seen {}", times(it.times_seen))),
+            one_line(&it.text)
+        ))?;
+    }
+    Ok(())
 }

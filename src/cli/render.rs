@@ -7,6 +7,7 @@ use anstyle::{AnsiColor, Style};
 use doublon::api::v1;
 use doublon::matching::align::Pattern;
 use doublon::text::tokens::Tokens;
+use prost_types::Timestamp;
 
 /// Good news.
 pub(super) const GOOD: Style = AnsiColor::Green.on_default().bold();
@@ -43,6 +44,46 @@ pub(super) fn harmless(text: &str) -> String {
 /// On one line.
 pub(super) fn one_line(text: &str) -> String {
     harmless(&text.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// The day of a time; as many blanks where there is none.
+pub(super) fn day(time: Option<Timestamp>) -> String {
+    let time = time.map(|it| it.to_string()).unwrap_or_default();
+    time.get(..10).unwrap_or("          ").to_owned()
+}
+
+/// How often something was seen.
+pub(super) fn times(count: u64) -> String {
+    if count == 1 { "once".to_owned() } else { format!("{count} times") }
+}
+
+/// A number of things.
+pub(super) fn counted(count: u64, one: &str) -> String {
+    format!("{count} {one}{}", if count == 1 { "" } else { "s" })
+}
+
+/// A page on which a teaser was seen, and where the teaser leads.
+pub(super) fn page(page_url: &str, site: &str, link_url: &str) -> String {
+    let place = [page_url, site].into_iter().find(|it| !it.is_empty());
+    let place = paint(NAME, &one_line(place.unwrap_or("a page without a name")));
+    if link_url.is_empty() { place } else { format!("{place} -> {}", one_line(link_url)) }
+}
+
+/// A revision on one line.
+pub(super) fn revision(it: &v1::Revision) -> String {
+    let kind = plain(it.kind().as_str_name(), "REVISION_KIND_");
+    let style = if it.kind() == v1::RevisionKind::Update { DOUBT } else { GOOD };
+    format!(
+        "{} {}",
+        paint(style, &format!("{kind:<10}")),
+        paint(
+            DIM,
+            &format!(
+                "{} of {} words taken out, {} put in",
+                it.removed_words, it.before_words, it.added_words
+            )
+        )
+    )
 }
 
 /// A duplicate on one line.

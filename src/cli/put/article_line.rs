@@ -35,6 +35,7 @@ struct ArticleLine {
     published_time: Option<String>,
     date: Option<String>,
     publish_date: Option<String>,
+    expire_time: Option<String>,
 }
 
 /// Some tools number their articles.
@@ -57,6 +58,10 @@ pub(super) fn read(line: &str) -> Result<v1::Article, String> {
         "" => None,
         published => Some(time(published)?),
     };
+    let expire_time = match line.expire_time.as_deref() {
+        None | Some("") => None,
+        Some(it) => Some(time(it)?),
+    };
     let article_id = match line.id.or(line.article_id) {
         Some(Id::Text(id)) => id,
         Some(Id::Number(id)) => id.to_string(),
@@ -73,6 +78,7 @@ pub(super) fn read(line: &str) -> Result<v1::Article, String> {
         text,
         published_time,
         stored_time: None,
+        expire_time,
     })
 }
 
@@ -133,6 +139,13 @@ mod tests {
                 .unwrap_err()
                 .contains("\"yesterday\" is not a time")
         );
+        assert!(
+            read(r#"{"id":"a","expire_time":"soon"}"#)
+                .unwrap_err()
+                .contains("\"soon\" is not a time")
+        );
+        let expiring = read(r#"{"id":"a","expire_time":"2026-01-02"}"#).unwrap();
+        assert_eq!(expiring.expire_time.unwrap().seconds, 1_767_312_000);
         assert_eq!(
             read(r#"{"id":"a","date":"2026-01-02"}"#).unwrap().published_time.unwrap().nanos,
             0

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
 use doublon::api::v1;
+use doublon::client::ClientError;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::render::{DIM, NAME, one_line, page, paint, teaser_match, times};
@@ -44,40 +45,43 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args, common: &Common) -> anyhow::Result<Found> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let mut cursor = match (&args.cursor, &args.cursor_file) {
+    // What is printed, and the cursor behind it, are never apart: nothing waits
+    // between them.
+    let mut last = None;
+    let heard = tokio::select! {
+        heard = listen(&args, common, &mut last) => heard,
+        _ = interrupt.recv() => Ok(()),
+        _ = terminate.recv() => Ok(()),
+    };
+    match (heard, last) {
+        (Ok(()), _) => Ok(Found::Yes),
+        (Err(error), Some(cursor)) if !super::is_closed_pipe(&error) => {
+            Err(anyhow!("{error:#}; go on with --cursor {cursor}"))
+        }
+        (Err(error), _) => Err(error),
+    }
+}
+
+/// Prints what comes, until it is enough; `last` is the cursor behind it.
+async fn listen(args: &Args, common: &Common, last: &mut Option<String>) -> anyhow::Result<()> {
+    let cursor = match (&args.cursor, &args.cursor_file) {
         (Some(cursor), _) => cursor.clone(),
         (None, Some(file)) => read(file)?,
         (None, None) => String::new(),
     };
-    // What is printed, and the cursor behind it, are never apart: nothing waits
-    // between them.
-    let heard = tokio::select! {
-        heard = listen(&args, common, &mut cursor) => heard,
-        _ = interrupt.recv() => Ok(()),
-        _ = terminate.recv() => Ok(()),
-    };
-    match heard {
-        Err(error) if super::is_closed_pipe(&error) || cursor.is_empty() => Err(error),
-        Err(error) => Err(anyhow!("{error:#}; go on with --cursor {cursor}")),
-        Ok(()) => Ok(Found::Yes),
-    }
-}
-
-/// Prints what comes, until it is enough; `cursor` is that of what was printed last.
-async fn listen(args: &Args, common: &Common, cursor: &mut String) -> anyhow::Result<()> {
     let new_only = args.new_only && cursor.is_empty();
-    let request = v1::WatchTeasersRequest { cursor: cursor.clone(), new_only };
+    let request = v1::WatchTeasersRequest { cursor, new_only };
     let mut stream = common.connect().await?.watch_teasers(request).await?;
     let mut count = 0;
-    while let Some(told) = stream.message().await.map_err(doublon::client::ClientError::from)? {
+    while let Some(told) = stream.message().await.map_err(ClientError::from)? {
         if let Some(resolved) = &told.resolved {
             print(resolved, &told, common)?;
             count += 1;
         }
-        cursor.clone_from(&told.cursor);
         if let Some(file) = &args.cursor_file {
-            write(file, cursor)?;
+            write(file, &told.cursor)?;
         }
+        *last = Some(told.cursor);
         if args.count > 0 && count >= args.count {
             return Ok(());
         }

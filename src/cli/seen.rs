@@ -37,7 +37,9 @@ impl SeenArgs {
     pub(super) fn outcome(&self, answer: &v1::MatchTeaserResponse) -> Option<String> {
         let is_match = answer.verdict() == v1::TeaserVerdict::Match;
         let said = match answer.teaser_id.as_str() {
-            "" if self.watch => return Some(paint(DIM, "does not wait")),
+            "" if self.watch => {
+                return Some(paint(DIM, "does not wait: no article would change this answer"));
+            }
             "" => return None,
             _ if is_match => "remembered as teaser",
             _ => "waits as teaser",

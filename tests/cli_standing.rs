@@ -1,6 +1,6 @@
 //! The built binary on standing teasers, stories, revisions and filters that compare
 //! with what is asked about, against a server in a process of its own.
-#![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -53,13 +53,24 @@ pub(super) async fn run(args: Args, common: &Common) -> anyhow::Result<Found> {
         _ = interrupt.recv() => Ok(()),
         _ = terminate.recv() => Ok(()),
     };
-    match (heard, last) {
-        (Ok(()), _) => Ok(Found::Yes),
-        (Err(error), Some(cursor)) if !super::is_closed_pipe(&error) => {
-            Err(anyhow!("{error:#}; go on with --cursor {cursor}"))
+    let Err(error) = heard else { return Ok(Found::Yes) };
+    Err(match (last, &args.cursor_file) {
+        _ if super::is_closed_pipe(&error) => error,
+        (_, Some(file)) if is_expired(&error) => {
+            anyhow!("{error:#}; the cursor is in {}: delete it first", file.display())
         }
-        (Err(error), _) => Err(error),
-    }
+        (Some(cursor), _) if !is_expired(&error) => {
+            anyhow!("{error:#}; go on with --cursor {cursor}")
+        }
+        _ => error,
+    })
+}
+
+/// Whether what comes behind the cursor has been forgotten: to go on from there is no
+/// way out.
+fn is_expired(error: &anyhow::Error) -> bool {
+    let expired = v1::ErrorReason::CursorExpired.as_str_name();
+    matches!(error.downcast_ref(), Some(ClientError::Refused { reason, .. }) if reason == expired)
 }
 
 /// Prints what comes, until it is enough; `last` is the cursor behind it.
@@ -159,5 +170,16 @@ mod tests {
         let nowhere = folder.path().join("no").join("watch.cursor");
         let problem = write(&nowhere, "14").unwrap_err().to_string();
         assert!(problem.ends_with("watch.cursor cannot be written"), "{problem}");
+    }
+
+    #[test]
+    fn a_forgotten_cursor_is_told_from_a_lost_server() {
+        let refused = |reason: &str| {
+            let (message, reason) = ("no".to_owned(), reason.to_owned());
+            ClientError::Refused { code: tonic::Code::OutOfRange, message, reason }.into()
+        };
+        assert!(is_expired(&refused("ERROR_REASON_CURSOR_EXPIRED")));
+        assert!(!is_expired(&refused("ERROR_REASON_NOT_READY")));
+        assert!(!is_expired(&anyhow!("the server has ended")));
     }
 }

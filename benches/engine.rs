@@ -9,12 +9,11 @@ use std::sync::Arc;
 
 use criterion::Throughput;
 use doublon::clock::Clock;
-use doublon::engine::{Engine, Options};
 use doublon::engine::find::{FindRequest, Target};
 use doublon::engine::page::PageRequest;
 use doublon::engine::put::{PutAnswer, PutOutcome};
 use doublon::engine::teaser::{TeaserAnswer, TeaserRequest};
-use doublon::index::Filter;
+use doublon::engine::{Engine, Options};
 use doublon::index::memory::MemoryIndex;
 use doublon::matching::verdict::Verdict;
 use doublon::store::embedded::EmbeddedStore;

@@ -14,11 +14,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use doublon::clock::Clock;
-use doublon::engine::{Engine, Options};
 use doublon::engine::find::{FindRequest, Target};
 use doublon::engine::teaser::TeaserRequest;
+use doublon::engine::{Engine, Options};
+use doublon::index::Index;
 use doublon::index::memory::MemoryIndex;
-use doublon::index::{Filter, Index};
 use doublon::matching::verdict::Verdict;
 use doublon::shingle;
 use doublon::sketch::Sketch;

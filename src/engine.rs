@@ -105,8 +105,7 @@ impl Engine {
         }
         let standing = Arc::new(StandingIndex::default());
         let listener = Arc::new(OnceLock::new());
-        let core =
-            Core { store, index, clock, cues, dictionary, keeps_text, standing, listener };
+        let core = Core { store, index, clock, cues, dictionary, keeps_text, standing, listener };
         let changes = rebuild::rebuild(&core, folder.as_deref(), progress)?;
         shelf::open(&core)?;
         let checkpoints = folder.map(|it| Checkpoints::new(&it, changes));

@@ -14,9 +14,9 @@ mod teasers;
 use std::sync::Arc;
 
 use crate::clock::Clock;
-use crate::engine::{self, Engine};
 use crate::engine::error::EngineError;
 use crate::engine::put::PutRequest;
+use crate::engine::{self, Engine};
 use crate::eval::data::{ArticleRow, Dataset};
 use crate::eval::report::Report;
 use crate::hash;

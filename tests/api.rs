@@ -127,10 +127,11 @@ async fn as_many_results_come_as_are_asked_for() {
         server.put(&format!("copy-{at}"), &format!("{TEXT} Copy {at}.")).await;
     }
     let text = TEXT.to_owned();
-    let teaser = v1::MatchTeaserRequest { text: text.clone(), filter: None, max_results: 100 };
+    let teaser =
+        v1::MatchTeaserRequest { text: text.clone(), max_results: 100, ..Default::default() };
     assert_eq!(server.client.match_teaser(teaser).await.unwrap().matches.len(), 100);
     let subject = Some(v1::find_duplicates_request::Subject::Text(text));
-    let find = v1::FindDuplicatesRequest { subject, filter: None, max_results: 100 };
+    let find = v1::FindDuplicatesRequest { subject, max_results: 100, ..Default::default() };
     assert_eq!(server.client.find_duplicates(find).await.unwrap().duplicates.len(), 100);
     server.stop().await;
 }
@@ -253,6 +254,7 @@ async fn filters_and_pages_of_the_list() {
         languages: vec!["EN".into()],
         published_start_time: Some(prost_types::Timestamp { seconds: 4, nanos: 0 }),
         published_end_time: Some(prost_types::Timestamp { seconds: 20, nanos: 0 }),
+        ..Default::default()
     };
     let (mut ids, mut page_token, mut pages) = (Vec::new(), String::new(), 0);
     loop {
@@ -273,6 +275,7 @@ async fn filters_and_pages_of_the_list() {
         text: format!("{TEXT} Number 7."),
         filter: Some(filter),
         max_results: 100,
+        ..Default::default()
     };
     let answer = server.client.match_teaser(request).await.unwrap();
     let mut found: Vec<_> = answer.matches.into_iter().map(|it| it.article_id).collect();

@@ -7,13 +7,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use doublon::clock::Clock;
-use doublon::engine::{Engine, Options};
 use doublon::engine::article::{Article, ArticleId};
 use doublon::engine::checkpoint::FILE_NAME;
-use doublon::engine::put::{OnDuplicate, PutRequest};
+use doublon::engine::put::PutRequest;
 use doublon::engine::teaser::TeaserRequest;
+use doublon::engine::{Engine, Options};
+use doublon::index::Counts;
 use doublon::index::memory::MemoryIndex;
-use doublon::index::{Counts, Filter};
 use doublon::store::embedded::EmbeddedStore;
 use tempfile::TempDir;
 

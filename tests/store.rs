@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use doublon::store::embedded::EmbeddedStore;
-use doublon::store::{ArticleNumber, Part, Store, StoreError, Write};
+use doublon::store::{ArticleNumber, Part, Space, Store, StoreError, Write};
 
 fn insert(number: u32, id: &str, content: &str) -> Write {
     Write::Insert {
@@ -67,12 +67,13 @@ fn packs_of_records_are_a_map() {
         let content = |number: u32| "x".repeat((number as usize * 7919) % 9000);
         let mut next = 0;
         for round in 0..40_u32 {
-            let new = next..next + round * 5 % 23 + 1;
+            let start = next;
+            let new = start..start + round * 5 % 23 + 1;
             next = new.end + round % 2;
             let mut writes: Vec<Write> =
                 new.clone().map(|it| insert(it, &it.to_string(), &content(it))).collect();
             model.extend(new.map(|it| (it, content(it))));
-            for gone in (0..next).filter(|it| (it * 31 + round) % 11 == 0) {
+            for gone in (0..start).filter(|it| (it * 31 + round) % 11 == 0) {
                 model.remove(&gone);
                 writes.push(remove(gone, &gone.to_string()));
             }
@@ -163,4 +164,38 @@ fn a_folder_that_cannot_be_used_is_named() {
     std::fs::write(folder.path().join("doublon.redb"), "this is no database".repeat(99)).unwrap();
     let error = EmbeddedStore::open(folder.path(), 1 << 20).unwrap_err();
     assert!(matches!(error, StoreError::Folder { .. }), "{error}");
+}
+
+#[test]
+fn rows_are_committed_with_the_records_and_stay_in_their_space() {
+    each_store(|store| {
+        let set = |space, key: &str, value: &str| Write::Set {
+            space,
+            key: key.as_bytes().to_vec(),
+            value: value.as_bytes().to_vec(),
+        };
+        let rows = |space, from: &str, to: &str| -> Vec<(String, String)> {
+            let rows = store.rows(space, from.as_bytes()..to.as_bytes(), 10).unwrap();
+            let text = |it| String::from_utf8(it).unwrap();
+            rows.into_iter().map(|(key, value)| (text(key), text(value))).collect()
+        };
+        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        let writes = [
+            insert(0, "a", "1"),
+            set(Space::Teaser, "b", "1"),
+            set(Space::Teaser, "a", "1"),
+            set(Space::Teaser, "a", "2"),
+            set(Space::Story, "a", "other"),
+        ];
+        store.commit(&writes).unwrap();
+        assert_eq!(rows(Space::Teaser, "", "z"), [pair("a", "2"), pair("b", "1")]);
+        assert_eq!(rows(Space::Teaser, "aa", "z"), [pair("b", "1")]);
+        assert_eq!(rows(Space::Story, "", "z"), [pair("a", "other")]);
+        assert!(rows(Space::Member, "", "z").is_empty() && rows(Space::Story, "z", "a").is_empty());
+        assert_eq!(store.row(Space::Teaser, b"a").unwrap().unwrap(), b"2");
+        let gone = Write::Unset { space: Space::Teaser, key: b"a".to_vec() };
+        store.commit(&[gone.clone(), gone]).unwrap();
+        assert_eq!(store.row(Space::Teaser, b"a").unwrap(), None);
+        assert_eq!(store.record_count().unwrap(), 1);
+    });
 }

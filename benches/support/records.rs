@@ -2,7 +2,7 @@
 #![allow(clippy::expect_used, reason = "a bench that cannot go on fails")]
 
 use doublon::engine::article::{Article, ArticleId};
-use doublon::engine::put::{OnDuplicate, PutRequest};
+use doublon::engine::put::PutRequest;
 use doublon::index::Entry;
 use doublon::index::keys;
 use doublon::index::keys::{FieldTokens, Keys};

@@ -53,12 +53,12 @@ pub(super) fn day(time: Option<Timestamp>) -> String {
 }
 
 /// How often something was seen.
-pub(super) fn times(count: u64) -> String {
+pub(super) fn times(count: u32) -> String {
     if count == 1 { "once".to_owned() } else { format!("{count} times") }
 }
 
 /// A number of things.
-pub(super) fn counted(count: u64, one: &str) -> String {
+pub(super) fn counted(count: u32, one: &str) -> String {
     format!("{count} {one}{}", if count == 1 { "" } else { "s" })
 }
 

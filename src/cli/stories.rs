@@ -24,7 +24,7 @@ pub(super) struct Args {
     site: Vec<String>,
     /// Only stories with so many members, 2 or more
     #[arg(long, value_name = "COUNT", default_value_t = 2)]
-    min_members: u64,
+    min_members: u32,
     /// Stop after this many [default: all]
     #[arg(long, value_name = "COUNT")]
     limit: Option<usize>,
@@ -65,7 +65,7 @@ fn print(story: &v1::StorySummary, common: &Common) -> anyhow::Result<()> {
         return say(&json::line(story)?);
     }
     let headline = if story.title.is_empty() { &story.canonical_article_id } else { &story.title };
-    let sites = counted(u64::from(story.site_count), "site");
+    let sites = counted(u32::from(story.site_count), "site");
     say(&format!(
         "{}  {}  {}  {}",
         paint(NAME, &one_line(&story.story_id)),

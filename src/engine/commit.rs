@@ -96,7 +96,7 @@ struct Delete<Id> {
 
 /// A teaser to watch, and its answer.
 struct Watched {
-    job: WatchJob,
+    job: Box<WatchJob>,
     answer: Option<TeaserAnswer>,
 }
 
@@ -184,7 +184,8 @@ impl<'a> Commit<'a> {
 
     /// Writes all that was decided, and brings the index up to date.
     fn commit(&mut self, prospect: Prospect) -> Result<(), EngineError> {
-        let Prospect { core: _, store } = prospect;
+        let Prospect { core: reader, store } = prospect;
+        drop(reader);
         let core = &self.committer.core;
         let draft = std::mem::replace(&mut self.draft, core.draft());
         let mut writes: Vec<Write> = self
@@ -195,7 +196,7 @@ impl<'a> Commit<'a> {
                 Write::Remove { number: it.number, id }
             })
             .collect();
-        // Readers of the store as it would be have ended.
+        // Nobody reads it any more.
         let inserts = Arc::try_unwrap(store).map_err(|_| EngineError::Stopped)?.into_inserts();
         for insert in inserts {
             writes.extend(self.as_decided(insert)?);

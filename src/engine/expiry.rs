@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use crate::engine::error::EngineError;
-use crate::engine::rows::{KEYS_END, key, u32_at};
+use crate::engine::rows::{KEYS_END, key, ordered_32, ordered_64, u32_at};
 use crate::store::draft::Draft;
 use crate::store::{ArticleNumber, Part, Space, Store};
 
@@ -19,6 +19,8 @@ const GRAIN_PART: u32 = 1000;
 const GRAIN_MIN: Duration = Duration::from_secs(1);
 const GRAIN_MAX: Duration = Duration::from_secs(3600);
 
+/// Rows of all articles that are looked at together, at most.
+const ROWS_MAX: usize = 1000;
 /// The counter of when the last row ends.
 const LAST: &[u8] = b"stored_until";
 
@@ -47,7 +49,7 @@ impl Expiry {
         }
         if stored_until(draft)?.is_none_or(|it| now_ms >= it) {
             let until_ms = now_ms + self.grain_ms();
-            draft.set(Space::StoredAt, number.0.to_be_bytes(), until_ms.to_le_bytes());
+            draft.set(Space::StoredAt, ordered_32(number.0), until_ms.to_le_bytes());
             draft.set(Space::Counter, LAST, until_ms.to_le_bytes());
         }
         Ok(())
@@ -61,7 +63,7 @@ impl Expiry {
         draft: &mut Draft,
         now_ms: u64,
     ) -> Result<Vec<ArticleNumber>, EngineError> {
-        let mut due = self.own(draft, now_ms)?;
+        let mut due = own(draft, now_ms)?;
         let left = EXPIRED_MAX - due.len();
         if let Some(retention) = self.retention
             && left > 0
@@ -73,19 +75,18 @@ impl Expiry {
         due.dedup();
         Ok(due)
     }
+}
 
-    /// Those whose own time is over.
-    fn own(self, draft: &mut Draft, now_ms: u64) -> Result<Vec<ArticleNumber>, EngineError> {
-        let now_s = i64::try_from(now_ms / 1000).unwrap_or(i64::MAX);
-        let end = expiry_key(now_s.saturating_add(1), ArticleNumber(0));
-        let rows = draft.rows(Space::Expiry, &[][..]..&end[..], EXPIRED_MAX)?;
-        let numbers = rows.iter().filter_map(|(key, _)| u32_at(key, 8)).map(ArticleNumber);
-        let numbers = numbers.collect();
-        for (key, _) in rows {
-            draft.unset(Space::Expiry, key);
-        }
-        Ok(numbers)
+/// Those whose own time is over.
+fn own(draft: &mut Draft, now_ms: u64) -> Result<Vec<ArticleNumber>, EngineError> {
+    let seconds = i64::try_from(now_ms / 1000).unwrap_or(i64::MAX);
+    let end = expiry_key(seconds.saturating_add(1), ArticleNumber(0));
+    let rows = draft.rows(Space::Expiry, &[][..]..&end[..], EXPIRED_MAX)?;
+    let numbers = rows.iter().filter_map(|(key, _)| u32_at(key, 8)).map(ArticleNumber).collect();
+    for (key, _) in rows {
+        draft.unset(Space::Expiry, key);
     }
+    Ok(numbers)
 }
 
 /// The first of those that were stored before a time.
@@ -94,19 +95,25 @@ fn of_all(
     draft: &mut Draft,
     (before_ms, count_max): (u64, usize),
 ) -> Result<Vec<ArticleNumber>, EngineError> {
-    let Some((start, until_ms)) = first_stored(draft, &[])? else { return Ok(Vec::new()) };
-    if until_ms > before_ms {
+    let rows = draft.rows(Space::StoredAt, &[][..]..&KEYS_END[..], ROWS_MAX)?;
+    let until_ms = |value: &[u8]| value.try_into().map_or(0, u64::from_le_bytes);
+    let mut over = rows.iter().take_while(|(_, value)| until_ms(value) <= before_ms).count();
+    if over == ROWS_MAX {
+        // There may be others behind the last.
+        over -= 1;
+    }
+    if over == 0 {
         return Ok(Vec::new());
     }
     // Up to where the next ones begin; all, if there are none.
-    let end = first_stored(draft, &key([&start, &[0]]))?
-        .and_then(|(key, _)| u32_at(&key, 0))
-        .unwrap_or(u32::MAX);
-    let rows = store.scan(Part::Features, None, count_max)?;
-    let numbers: Vec<ArticleNumber> =
-        rows.into_iter().map(|it| it.0).take_while(|it| it.0 < end).collect();
+    let (over, others) = rows.split_at(over);
+    let end = others.first().and_then(|it| u32_at(&it.0, 0)).unwrap_or(u32::MAX);
+    let numbers = store.scan(Part::Features, None, count_max)?.into_iter().map(|it| it.0);
+    let numbers: Vec<ArticleNumber> = numbers.take_while(|it| it.0 < end).collect();
     if numbers.len() < count_max {
-        draft.unset(Space::StoredAt, start);
+        for (key, _) in over {
+            draft.unset(Space::StoredAt, key.clone());
+        }
     }
     Ok(numbers)
 }
@@ -117,18 +124,9 @@ fn stored_until(draft: &Draft) -> Result<Option<u64>, EngineError> {
     Ok(row.and_then(|it| it.try_into().ok()).map(u64::from_le_bytes))
 }
 
-/// The first row from a key on: the number, and until when articles from it on were
-/// stored.
-fn first_stored(draft: &Draft, from: &[u8]) -> Result<Option<(Vec<u8>, u64)>, EngineError> {
-    let rows = draft.rows(Space::StoredAt, from..&KEYS_END[..], 1)?;
-    Ok(rows.into_iter().next().map(|(key, value)| {
-        (key, value.try_into().map_or(0, u64::from_le_bytes))
-    }))
-}
-
 fn expiry_key(expires_s: i64, number: ArticleNumber) -> Vec<u8> {
     let seconds = u64::try_from(expires_s).unwrap_or(0);
-    key([&seconds.to_be_bytes(), &number.0.to_be_bytes()])
+    key([&ordered_64(seconds), &ordered_32(number.0)])
 }
 
 fn ms(duration: Duration) -> u64 {

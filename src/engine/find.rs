@@ -262,7 +262,11 @@ impl Core {
                     return Err(Invalid::new("text", Problem::WithoutTokens).into());
                 }
                 let published_s = request.published.map(UnixTime::seconds);
-                (Subject::of(&tokens.hashes), None, keys::facets(&request.site, "", "", published_s))
+                (
+                    Subject::of(&tokens.hashes),
+                    None,
+                    keys::facets(&request.site, "", "", published_s),
+                )
             }
             Target::Stored(id) => {
                 let number = self.number(id.as_str())?;

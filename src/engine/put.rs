@@ -74,6 +74,8 @@ pub struct PutAnswer {
     pub resolved: Vec<Resolution>,
     /// How it replaced the content before it.
     pub revision: Option<Revision>,
+    /// Whether it was stored without its text because it is a duplicate.
+    pub stored_without_text: bool,
 }
 
 impl PutRequest {
@@ -99,6 +101,7 @@ impl PutAnswer {
             story: None,
             resolved: Vec::new(),
             revision: None,
+            stored_without_text: false,
         }
     }
 }

@@ -128,7 +128,7 @@ pub(super) fn refer(
 ) -> Result<(), EngineError> {
     let Sighting { page_url, link_url, site, last_seen_ms } = sighting;
     let prefix = prefix(article);
-    let page = hash::persistent_64(page_url.as_bytes()).to_be_bytes();
+    let page = hash::persistent_64(page_url.as_bytes()).to_le_bytes();
     let place = key([&prefix, &page, &teaser.0]);
     let old = draft.row(Space::Reference, &place)?.map(|it| Reference::decode(&it)).transpose()?;
     let new = if let Some(mut known) = old {
@@ -174,7 +174,7 @@ fn count(draft: &Draft, prefix: &[u8]) -> Result<u64, EngineError> {
 }
 
 fn prefix(id: &ArticleId) -> [u8; PREFIX_BYTES] {
-    hash::persistent_128(id.as_str().as_bytes()).to_be_bytes()
+    hash::persistent_128(id.as_str().as_bytes()).to_le_bytes()
 }
 
 fn damaged(problem: &str) -> EngineError {

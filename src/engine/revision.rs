@@ -10,7 +10,7 @@ use crate::engine::Engine;
 use crate::engine::article::{Article, ArticleId};
 use crate::engine::error::EngineError;
 use crate::engine::record::{Features, PackedSpans, StoredArticle};
-use crate::engine::rows::{key, prefix_end};
+use crate::engine::rows::{key, ordered_32, prefix_end};
 use crate::engine::teaser::Field;
 use crate::hash;
 use crate::store::Space;
@@ -33,7 +33,7 @@ const ADDED_ONE_IN: usize = 20;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revision {
     /// Its place among the article's, from 1.
-    pub revision: u32,
+    pub place: u32,
     /// What kind of change it was.
     pub kind: RevisionKind,
     /// When the content before it was stored, in milliseconds since the Unix epoch.
@@ -145,7 +145,7 @@ impl Revision {
         let before_words = before.features.fields.whole().len();
         let is_moved = before.stored.article.url != after.stored.article.url;
         Self {
-            revision: 0,
+            place: 0,
             kind: kind(before_words, removed_words, added_words),
             before_stored_ms: before.stored.stored_ms,
             replaced_ms: after.stored.stored_ms,
@@ -167,7 +167,7 @@ impl Revision {
             after_text: it.after_text.clone(),
         };
         let record = RevisionRecord {
-            revision: self.revision,
+            revision: self.place,
             kind: small(KINDS.iter().position(|all| *all == self.kind)),
             before_stored_ms: self.before_stored_ms,
             replaced_ms: self.replaced_ms,
@@ -199,7 +199,7 @@ impl Revision {
         let kind = KINDS.get(record.kind as usize);
         let count = |it: u64| usize::try_from(it).unwrap_or(usize::MAX);
         Ok(Self {
-            revision: record.revision,
+            place: record.revision,
             kind: *kind.ok_or_else(|| damaged("it has another kind"))?,
             before_stored_ms: record.before_stored_ms,
             replaced_ms: record.replaced_ms,
@@ -234,11 +234,11 @@ pub(super) fn keep(
     let end = prefix_end(&start);
     let rows = draft.rows(Space::Revision, &start[..]..&end[..], usize::MAX)?;
     let last = rows.last().map(|(_, row)| Revision::decode(row)).transpose()?;
-    revision.revision = last.map_or(0, |it| it.revision) + 1;
-    if let Some(gone) = revision.revision.checked_sub(REVISIONS_MAX) {
-        draft.unset(Space::Revision, key([&start, &gone.to_be_bytes()]));
+    revision.place = last.map_or(0, |it| it.place) + 1;
+    if let Some(gone) = revision.place.checked_sub(REVISIONS_MAX) {
+        draft.unset(Space::Revision, key([&start, &ordered_32(gone)]));
     }
-    let place = revision.revision.to_be_bytes();
+    let place = ordered_32(revision.place);
     draft.set(Space::Revision, key([&start, &place]), revision.encode());
     Ok(revision)
 }
@@ -254,7 +254,7 @@ pub(super) fn forget(draft: &mut Draft, id: &ArticleId) -> Result<(), EngineErro
 }
 
 fn prefix(id: &ArticleId) -> [u8; 16] {
-    hash::persistent_128(id.as_str().as_bytes()).to_be_bytes()
+    hash::persistent_128(id.as_str().as_bytes()).to_le_bytes()
 }
 
 /// The words of a field, where they stand, and the field itself.
@@ -269,7 +269,11 @@ impl FieldWords<'_> {
         let span = self.1.span(words);
         let range = span.map_or(0..0, |it| it.start as usize..it.end as usize);
         let text = self.2.get(range).unwrap_or_default();
-        (span, text.get(..text.floor_char_boundary(CHANGE_BYTES_MAX)).unwrap_or_default().to_owned())
+        let mut end = text.len().min(CHANGE_BYTES_MAX);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        (span, text.get(..end).unwrap_or_default().to_owned())
     }
 }
 
@@ -350,7 +354,7 @@ mod tests {
     #[test]
     fn a_revision_comes_back() {
         let revision = Revision {
-            revision: 3,
+            place: 3,
             kind: RevisionKind::Update,
             before_stored_ms: 5,
             replaced_ms: 6,

@@ -64,12 +64,25 @@ fn number(row: Option<Vec<u8>>) -> u64 {
     row.and_then(|it| it.try_into().ok()).map_or(0, u64::from_le_bytes)
 }
 
+/// A number in a key.
+#[expect(clippy::big_endian_bytes, reason = "keys sort as the numbers do")]
+pub(super) fn ordered_32(number: u32) -> [u8; 4] {
+    number.to_be_bytes()
+}
+
+/// A long number in a key.
+#[expect(clippy::big_endian_bytes, reason = "keys sort as the numbers do")]
+pub(super) fn ordered_64(number: u64) -> [u8; 8] {
+    number.to_be_bytes()
+}
+
 /// A key of parts in a row.
 pub(super) fn key<const N: usize>(parts: [&[u8]; N]) -> Vec<u8> {
     parts.concat()
 }
 
-/// The four bytes of a key from `at` on, as a number.
+/// The number that a key has from `at` on.
+#[expect(clippy::big_endian_bytes, reason = "keys sort as the numbers do")]
 pub(super) fn u32_at(key: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_be_bytes(key.get(at..at + 4)?.try_into().ok()?))
 }
@@ -126,7 +139,11 @@ fn behind(key: &[u8]) -> Vec<u8> {
 }
 
 fn token_of(key: &[u8]) -> String {
-    key.iter().map(|it| format!("{it:02x}")).collect()
+    key.iter().flat_map(|it| [it >> 4, it & 15]).filter_map(digit).collect()
+}
+
+fn digit(value: u8) -> Option<char> {
+    char::from_digit(u32::from(value), 16)
 }
 
 fn parse_token(token: &str) -> Result<Option<Vec<u8>>, Invalid> {
@@ -156,16 +173,14 @@ mod tests {
         let store: Arc<dyn Store> = Arc::new(EmbeddedStore::in_memory().unwrap());
         let mut draft = Draft::new(Arc::clone(&store));
         for number in 0..250_u32 {
-            draft.set(Space::Member, key([&[7], &number.to_be_bytes()]), [0]);
-            draft.set(Space::Member, key([&[8], &number.to_be_bytes()]), [0]);
+            draft.set(Space::Member, key([&[7], &ordered_32(number)]), [0]);
+            draft.set(Space::Member, key([&[8], &ordered_32(number)]), [0]);
         }
         store.commit(&draft.into_writes().collect::<Vec<Write>>()).unwrap();
         for (page_size, strict) in [(1, 1), (7, 1), (100, 3), (250, 1), (1000, 2)] {
             let (mut token, mut all, mut pages) = (String::new(), Vec::new(), 0);
             loop {
-                let read = |key: &[u8], _: &[u8]| {
-                    Ok(u32_at(key, 1).filter(|it| it % strict == 0))
-                };
+                let read = |key: &[u8], _: &[u8]| Ok(u32_at(key, 1).filter(|it| it % strict == 0));
                 let page =
                     list(store.as_ref(), (Space::Member, &[7]), (&token, page_size), read).unwrap();
                 all.extend(page.items);

@@ -59,7 +59,9 @@ mod tests {
         let article = |site, published_s| Facets { site, language: 0, published_s };
         let scope = Scope { earlier_only: true, ..Scope::all() };
         let filter = scope.around(&subject).unwrap();
-        assert!(filter.passes(1, &article(3, Some(49))) && !filter.passes(1, &article(3, Some(50))));
+        assert!(
+            filter.passes(1, &article(3, Some(49))) && !filter.passes(1, &article(3, Some(50)))
+        );
         assert!(!filter.passes(1, &article(3, None)));
         let scope = Scope { other_sites_only: true, ..Scope::all() };
         let filter = scope.around(&subject).unwrap();

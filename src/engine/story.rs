@@ -16,7 +16,7 @@ use crate::engine::core::Core;
 use crate::engine::error::EngineError;
 use crate::engine::find::{Duplicate, Subject};
 use crate::engine::record::StoredArticle;
-use crate::engine::rows::{self, Listing, u32_at};
+use crate::engine::rows::{self, Listing, ordered_32, u32_at};
 use crate::engine::story::record::{Member, Story, story_key};
 use crate::matching::overlap::{Overlap, Relation};
 use crate::store::draft::Draft;
@@ -122,7 +122,7 @@ impl Engine {
         let (story, alone) = match story(&draft, id)? {
             Some(story) => (story, false),
             // Of one article only, unless that one is in another story, or gone.
-            None if draft.row(Space::StoryOf, &id.0.to_be_bytes())?.is_none() => {
+            None if draft.row(Space::StoryOf, &ordered_32(id.0))?.is_none() => {
                 (Story::alone(id.0), true)
             }
             None => return Err(gone()),
@@ -235,7 +235,7 @@ impl Core {
 }
 
 pub(super) fn story_of(draft: &Draft, number: ArticleNumber) -> Result<StoryId, EngineError> {
-    let row = draft.row(Space::StoryOf, &number.0.to_be_bytes())?;
+    let row = draft.row(Space::StoryOf, &ordered_32(number.0))?;
     Ok(StoryId(row.and_then(|it| u32_at(&it, 0)).unwrap_or(number.0)))
 }
 

@@ -6,8 +6,8 @@ mod retold;
 
 use std::ops::Range;
 
-use crate::engine::Engine;
 use crate::clock::Clock;
+use crate::engine::Engine;
 use crate::engine::article::{
     ArticleId, SITE_BYTES_MAX, URL_BYTES_MAX, UnixTime, check_bytes, check_text,
 };
@@ -16,8 +16,8 @@ use crate::engine::error::{EngineError, Invalid, Problem};
 use crate::engine::find::{answers, descending};
 use crate::engine::parallel;
 use crate::engine::record::Features;
-use crate::engine::teaser::aligned::Aligned;
 use crate::engine::scope::Scope;
+use crate::engine::teaser::aligned::Aligned;
 use crate::engine::watch::record::TeaserId;
 use crate::index::{Facets, Filter, TeaserProposal, TeaserQuery, keys};
 use crate::matching::evidence::{Rarity, WHOLE_TITLE_BITS};
@@ -211,11 +211,15 @@ impl Engine {
             requests.into_iter().partition(|it| it.watch.is_some());
         let mut watched = self.watch_teasers(watched).into_iter();
         let mut others = self.match_unwatched(&others).into_iter();
-        let results = is_watched.into_iter().map(|it| if it { watched.next() } else { others.next() });
+        let results =
+            is_watched.into_iter().map(|it| if it { watched.next() } else { others.next() });
         results.map(|it| it.unwrap_or(Err(EngineError::Stopped))).collect()
     }
 
-    fn match_unwatched(&self, requests: &[TeaserRequest]) -> Vec<Result<TeaserAnswer, EngineError>> {
+    fn match_unwatched(
+        &self,
+        requests: &[TeaserRequest],
+    ) -> Vec<Result<TeaserAnswer, EngineError>> {
         let read: Vec<Result<(Tokens, Filter), Invalid>> =
             parallel::each(requests.iter().collect(), |it| {
                 it.check()?;
@@ -342,10 +346,7 @@ impl Core {
         Ok(aligned)
     }
 
-    fn propose(
-        &self,
-        teasers: &[Asked<'_>],
-    ) -> Result<Vec<TeaserProposal>, EngineError> {
+    fn propose(&self, teasers: &[Asked<'_>]) -> Result<Vec<TeaserProposal>, EngineError> {
         let shingles: Vec<Vec<u64>> =
             teasers.iter().map(|it| shingle::shingles(&it.tokens.hashes)).collect();
         let queries: Vec<TeaserQuery<'_>> = teasers

@@ -51,7 +51,7 @@ impl Engine {
         for (at, request) in requests.into_iter().enumerate() {
             let sent = self.check_watch(&request).map_err(EngineError::from).and_then(|tokens| {
                 let reply = reply.clone();
-                self.writer.send(Job::Watch(WatchJob { request, tokens, at, reply }))
+                self.writer.send(Job::Watch(Box::new(WatchJob { request, tokens, at, reply })))
             });
             if let (Err(error), Some(place)) = (sent, results.get_mut(at)) {
                 *place = Err(error);

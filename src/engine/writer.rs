@@ -38,7 +38,7 @@ const COMMIT_BYTES: usize = 32 << 20;
 pub(super) enum Job {
     Put(Box<PutJob>),
     Delete { id: ArticleId, reply: Sender<Result<(), EngineError>> },
-    Watch(WatchJob),
+    Watch(Box<WatchJob>),
     DeleteTeaser { id: TeaserId, reply: Sender<Result<(), EngineError>> },
 }
 

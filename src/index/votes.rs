@@ -24,7 +24,10 @@ pub(super) struct Votes<'a> {
 impl<'a> Votes<'a> {
     pub(super) fn new(filter: &'a Filter, columns: &'a Columns) -> Self {
         let Filter { sites, other_than_site, languages, published_s, numbers: _ } = filter;
-        let is_open = sites.is_empty() && other_than_site.is_none() && languages.is_empty() && published_s.is_none();
+        let is_open = sites.is_empty()
+            && other_than_site.is_none()
+            && languages.is_empty()
+            && published_s.is_none();
         Self { filter, columns, is_open, slots: vec![EMPTY; SLOTS_MIN], len: 0 }
     }
 

@@ -13,6 +13,7 @@ use crate::api::v1::doublon_service_server::DoublonService;
 use crate::engine::Engine;
 use crate::engine::error::EngineError;
 use crate::engine::sign;
+use crate::engine::story::StoryId;
 use crate::service::admission::{Admission, Work};
 use crate::service::listen::{self, Signal};
 use crate::service::stream::{self, Answers, Rpc};
@@ -206,10 +207,8 @@ impl DoublonService for Handlers {
     ) -> Result<Response<v1::AnalyzePageResponse>, Status> {
         let page = convert::analyze_page(request.into_inner()).map_err(ApiError::from)?;
         let work = if page.watch.is_some() { Work::Write } else { Work::Read };
-        self.call(work, move |engine| {
-            Ok(convert::page(&engine.analyze_page(&page)?, &page.text))
-        })
-        .await
+        self.call(work, move |engine| Ok(convert::page(&engine.analyze_page(&page)?, &page.text)))
+            .await
     }
 
     async fn list_teasers(
@@ -265,7 +264,11 @@ impl DoublonService for Handlers {
     ) -> Result<Response<v1::GetStoryResponse>, Status> {
         let (id, token, size) =
             convert::story::get_story(request.into_inner()).map_err(ApiError::from)?;
-        self.call(Work::Read, move |it| Ok(convert::story::got(it.story(id, &token, size)?))).await
+        self.call(Work::Read, move |engine| {
+            let id = StoryId::parse(&id).ok_or(EngineError::StoryNotFound(id))?;
+            Ok(convert::story::got(engine.story(id, &token, size)?))
+        })
+        .await
     }
 
     async fn list_stories(

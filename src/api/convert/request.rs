@@ -102,7 +102,8 @@ pub fn list_articles(
     let v1::ListArticlesRequest { page_size, page_token, filter, include_text } = request;
     let page_size = self::page_size(page_size)?;
     let Scope { filter, earlier_only, other_sites_only } = scope(filter)?;
-    let relative = [("filter.earlier_only", earlier_only), ("filter.other_sites_only", other_sites_only)];
+    let relative =
+        [("filter.earlier_only", earlier_only), ("filter.other_sites_only", other_sites_only)];
     if let Some((field, _)) = relative.into_iter().find(|it| it.1) {
         return Err(unknown(field, "left out of a list: it is about nothing else"));
     }

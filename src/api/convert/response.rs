@@ -2,9 +2,9 @@
 
 use prost_types::Timestamp;
 
+use crate::api::convert::{story, watch};
 use crate::api::v1;
 use crate::engine::article::{Article, UnixTime};
-use crate::api::convert::{story, watch};
 use crate::engine::find::{Duplicate, Found};
 use crate::engine::page::{PageAnswer, PageTeaser, Segment};
 use crate::engine::put::{PutAnswer, PutOutcome};
@@ -71,7 +71,8 @@ pub fn compared(comparison: &Comparison) -> v1::CompareResponse {
 
 /// What came of a put.
 pub fn put(answer: PutAnswer) -> v1::PutArticleResponse {
-    let PutAnswer { id, outcome, duplicates, story, resolved, revision } = answer;
+    let PutAnswer { id, outcome, duplicates, story, resolved, revision, stored_without_text } =
+        answer;
     let outcome = match outcome {
         PutOutcome::Created => v1::PutOutcome::Created,
         PutOutcome::Unchanged => v1::PutOutcome::Unchanged,
@@ -85,6 +86,7 @@ pub fn put(answer: PutAnswer) -> v1::PutArticleResponse {
         story_id: story.map(|it| it.to_string()).unwrap_or_default(),
         resolved_teasers: resolved.into_iter().map(watch::resolved).collect(),
         revision: revision.map(story::revision),
+        stored_without_text,
     }
 }
 
@@ -270,6 +272,10 @@ fn segment_kind(kind: SegmentKind) -> v1::SegmentKind {
 pub(super) fn span(span: ByteSpan) -> v1::ByteSpan {
     let ByteSpan { start, end } = span;
     v1::ByteSpan { start_byte: start, end_byte: end }
+}
+
+pub(super) fn count(count: u64) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 pub(super) fn number(count: usize) -> u32 {

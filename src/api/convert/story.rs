@@ -1,30 +1,26 @@
 //! Stories and revisions.
 
 use crate::api::convert::request::{page_size, sites, unknown};
-use crate::api::convert::response::{field, number, relation, span, time, timestamp};
+use crate::api::convert::response::{count, field, number, relation, span, time, timestamp};
 use crate::api::v1;
-use crate::engine::article::Article;
+use crate::engine::article::{Article, ArticleId};
 use crate::engine::error::{Invalid, Problem};
 use crate::engine::record::StoredArticle;
 use crate::engine::revision::{Change, Revision, RevisionKind};
 use crate::engine::rows::Listing;
-use crate::engine::story::{
-    StoryId, StoryMember, StoryOrder, StoryPage, StoryQuestion, StorySummary,
-};
+use crate::engine::story::{StoryMember, StoryOrder, StoryPage, StoryQuestion, StorySummary};
 use crate::index::keys;
 
 /// Members that a listed story has, at least.
 const MEMBERS_MIN: u64 = 2;
 
 /// What a story is asked for with: id, token and size of a page.
-pub fn get_story(request: v1::GetStoryRequest) -> Result<(StoryId, String, usize), Invalid> {
+pub fn get_story(request: v1::GetStoryRequest) -> Result<(String, String, usize), Invalid> {
     let v1::GetStoryRequest { story_id, page_size, page_token } = request;
     if story_id.is_empty() {
         return Err(Invalid::new("story_id", Problem::Missing));
     }
-    let allowed = "one that a put or a question gave, as \"s17\"";
-    let id = StoryId::parse(&story_id).ok_or_else(|| unknown("story_id", allowed))?;
-    Ok((id, page_token, self::page_size(page_size)?))
+    Ok((story_id, page_token, self::page_size(page_size)?))
 }
 
 /// A story and a page of its members.
@@ -33,7 +29,7 @@ pub fn got(page: StoryPage) -> v1::GetStoryResponse {
     v1::GetStoryResponse {
         story_id: id.to_string(),
         canonical_article_id: canonical.into_string(),
-        member_count,
+        member_count: count(member_count),
         members: items.into_iter().map(member).collect(),
         next_page_token: next.unwrap_or_default(),
     }
@@ -50,7 +46,7 @@ fn member(member: StoryMember) -> v1::StoryMember {
         containment_in_canonical: overlap.left_in_right(),
         containment_of_canonical: overlap.right_in_left(),
         is_core,
-        joined_by_article_id: joined_by.map(|it| it.into_string()).unwrap_or_default(),
+        joined_by_article_id: joined_by.map(ArticleId::into_string).unwrap_or_default(),
         site: keys::site_name(&site, &url).to_owned(),
         url,
         title,
@@ -72,7 +68,7 @@ pub fn list_stories(
     let members_min = match min_members {
         0 => MEMBERS_MIN,
         1 => return Err(unknown("min_members", "at least 2, or 0 for 2")),
-        count => count,
+        count => u64::from(count),
     };
     let sites = self::sites("sites", &sites)?;
     let question = StoryQuestion { order, sites, members_min };
@@ -94,7 +90,7 @@ fn summary(summary: StorySummary) -> v1::StorySummary {
         story_id: id.to_string(),
         canonical_article_id: canonical.into_string(),
         title,
-        member_count,
+        member_count: count(member_count),
         site_count: number(site_count),
         last_joined_time: Some(timestamp(last_joined_ms)),
     }
@@ -108,7 +104,7 @@ pub fn revisions(revisions: Vec<Revision>) -> v1::ListRevisionsResponse {
 /// A revision.
 pub fn revision(revision: Revision) -> v1::Revision {
     let Revision {
-        revision,
+        place,
         kind,
         before_stored_ms,
         replaced_ms,
@@ -124,7 +120,7 @@ pub fn revision(revision: Revision) -> v1::Revision {
         RevisionKind::Form => v1::RevisionKind::Form,
     };
     v1::Revision {
-        revision,
+        revision: place,
         kind: kind.into(),
         before_stored_time: Some(timestamp(before_stored_ms)),
         replaced_time: Some(timestamp(replaced_ms)),

@@ -1,19 +1,17 @@
 //! Standing teasers and references.
 
 use crate::api::convert::request::{page_size, sites, unknown};
-use crate::api::convert::response::{teaser_match, timestamp};
+use crate::api::convert::response::{count, teaser_match, timestamp};
 use crate::api::v1;
 use crate::engine::article::ArticleId;
 use crate::engine::error::{Invalid, Problem};
 use crate::engine::reference::Reference;
 use crate::engine::rows::Listing;
-use crate::engine::watch::record::{Resolution, Sighting, StandingTeaser, TeaserId};
 use crate::engine::watch::Since;
+use crate::engine::watch::record::{Resolution, Sighting, StandingTeaser, TeaserId};
 
 /// What a page of the list of teasers is asked for with: token, size and sites.
-pub fn list_teasers(
-    request: v1::ListTeasersRequest,
-) -> Result<(String, usize, Vec<u32>), Invalid> {
+pub fn list_teasers(request: v1::ListTeasersRequest) -> Result<(String, usize, Vec<u32>), Invalid> {
     let v1::ListTeasersRequest { page_size, page_token, sites } = request;
     Ok((page_token, self::page_size(page_size)?, self::sites("sites", &sites)?))
 }
@@ -46,9 +44,7 @@ pub fn watch_teasers(request: v1::WatchTeasersRequest) -> Result<Since, Invalid>
         return Err(unknown("new_only", "false where a cursor is given"));
     }
     let sequence = cursor.strip_prefix('r').and_then(|it| it.parse().ok());
-    sequence
-        .map(Since::Cursor)
-        .ok_or_else(|| unknown("cursor", "one that `WatchTeasers` gave"))
+    sequence.map(Since::Cursor).ok_or_else(|| unknown("cursor", "one that `WatchTeasers` gave"))
 }
 
 /// What a listener is told first.
@@ -124,19 +120,26 @@ fn reference(reference: Reference) -> v1::Reference {
         link_url,
         teaser_id: teaser.to_string(),
         text,
-        times_seen,
+        times_seen: count(times_seen),
         first_seen_time: Some(timestamp(first_seen_ms)),
         last_seen_time: Some(timestamp(last_seen_ms)),
     }
 }
 
 fn standing(teaser: StandingTeaser) -> v1::StandingTeaser {
-    let StandingTeaser { id, text, times_seen, first_seen_ms, last_seen_ms, noted_ms: _, sightings } =
-        teaser;
+    let StandingTeaser {
+        id,
+        text,
+        times_seen,
+        first_seen_ms,
+        last_seen_ms,
+        noted_ms: _,
+        sightings,
+    } = teaser;
     v1::StandingTeaser {
         teaser_id: id.to_string(),
         text,
-        times_seen,
+        times_seen: count(times_seen),
         first_seen_time: Some(timestamp(first_seen_ms)),
         last_seen_time: Some(timestamp(last_seen_ms)),
         sightings: sightings.into_iter().map(sighting).collect(),

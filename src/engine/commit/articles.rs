@@ -24,15 +24,12 @@ impl Commit<'_> {
             self.plan_put(at, &mut known, &mut writes)?;
         }
         for delete in &mut self.deletes {
-            match known.remove(&delete.id) {
-                Some((number, features)) => {
-                    writes.push(removal(number, &features));
-                    self.removed.push(Removed { number, features, is_replaced: false, left: None });
-                }
-                None => {
-                    let id = delete.id.as_str().to_owned();
-                    delete.result = Err(EngineError::ArticleNotFound(id));
-                }
+            if let Some((number, features)) = known.remove(&delete.id) {
+                writes.push(removal(number, &features));
+                self.removed.push(Removed { number, features, is_replaced: false, left: None });
+            } else {
+                let id = delete.id.as_str().to_owned();
+                delete.result = Err(EngineError::ArticleNotFound(id));
             }
         }
         Ok(writes)
@@ -83,11 +80,11 @@ impl Commit<'_> {
         let names: Vec<&str> = ids.iter().map(|it| it.as_str()).collect();
         let numbers = core.store.numbers(&names)?;
         let mut features = core.features(numbers.iter().copied().flatten())?;
-        let named = ids.into_iter().zip(numbers).filter_map(|(id, number)| {
+        let known = ids.into_iter().zip(numbers).filter_map(|(id, number)| {
             let number = number?;
             Some((id.clone(), (number, features.remove(&number)?)))
         });
-        Ok(named.collect())
+        Ok(known.collect())
     }
 
     fn plan_put(
@@ -112,8 +109,7 @@ impl Commit<'_> {
         }
         self.committer.next += 1;
         let replaces = old.as_ref().map(|it| it.0);
-        answer.outcome =
-            if old.is_some() { PutOutcome::Replaced } else { PutOutcome::Created };
+        answer.outcome = if old.is_some() { PutOutcome::Replaced } else { PutOutcome::Created };
         if let Some((number, features)) = old {
             writes.push(removal(number, &features));
             self.removed.push(Removed { number, features, is_replaced: true, left: None });
@@ -143,7 +139,10 @@ impl Commit<'_> {
                 let article = StoredArticle::encode(article, stored_ms);
                 Ok(Some(Write::Insert { number, id, article, features }))
             }
-            insert => Ok(Some(insert)),
+            Write::Insert { .. }
+            | Write::Remove { .. }
+            | Write::Set { .. }
+            | Write::Unset { .. } => Ok(Some(insert)),
         }
     }
 }

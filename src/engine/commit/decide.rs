@@ -79,6 +79,7 @@ impl Commit<'_> {
                 self.committer.core.index.remove(entry.map_or(&[], std::slice::from_ref))?;
             }
             OnDuplicate::StoreWithoutText if reasons.peek().is_some() => {
+                answer.stored_without_text = true;
                 self.textless.insert(number);
             }
             OnDuplicate::Store | OnDuplicate::Skip | OnDuplicate::StoreWithoutText => {}
@@ -143,7 +144,8 @@ impl Commit<'_> {
             let PutPlan::Store { number, replaces } = put.plan else { continue };
             let expires_s = put.job.prepared.expires_s;
             expiry.stored(&mut self.draft, number, (self.now_ms, expires_s))?;
-            let Some(old) = replaces.and_then(|it| self.removed.iter().find(|old| old.number == it))
+            let Some(old) =
+                replaces.and_then(|it| self.removed.iter().find(|old| old.number == it))
             else {
                 continue;
             };

@@ -44,9 +44,7 @@ impl Commit<'_> {
             return Ok(());
         }
         let stored = self.puts.iter().enumerate().filter_map(|(at, it)| match it.plan {
-            PutPlan::Store { number, .. } => {
-                Some((at, (number, &it.job.prepared.features.fields)))
-            }
+            PutPlan::Store { number, .. } => Some((at, (number, &it.job.prepared.features.fields))),
             PutPlan::Unchanged(_) | PutPlan::Skip => None,
         });
         let (places, articles): (Vec<usize>, Vec<(ArticleNumber, &FieldTokens)>) = stored.unzip();
@@ -72,8 +70,8 @@ impl Commit<'_> {
         number: u32,
         matched: TeaserMatch,
     ) -> Result<Option<Resolution>, EngineError> {
-        let shelf = (&mut self.draft, &mut self.shelf);
-        let Some(teaser) = shelf::take(shelf, number, &core.cues)? else { return Ok(None) };
+        let place = (&mut self.draft, &mut self.shelf);
+        let Some(teaser) = shelf::take(place, number, &core.cues)? else { return Ok(None) };
         let named = (teaser.id, teaser.text.as_str());
         for sighting in &teaser.sightings {
             reference::refer(&mut self.draft, &matched.id, named, sighting)?;
@@ -157,8 +155,7 @@ impl Commit<'_> {
         let first = Counter::ResolutionFirst.get(&self.draft)?;
         let next = Counter::ResolutionNext.get(&self.draft)?;
         let kept_from = next.saturating_sub(limits.teasers_max);
-        let rows =
-            self.draft.rows(Space::Resolution, &[][..]..&KEYS_END[..], FORGOTTEN_MAX)?;
+        let rows = self.draft.rows(Space::Resolution, &[][..]..&KEYS_END[..], FORGOTTEN_MAX)?;
         let mut start = first;
         for (key, row) in rows {
             if start >= kept_from && Resolution::decode(&row)?.resolved_ms >= before_ms {
@@ -182,8 +179,7 @@ impl Commit<'_> {
             return Ok(());
         }
         let from = recheck.from.clone();
-        let rows =
-            core.store.rows(Space::Teaser, &from[..]..&KEYS_END[..], RECHECKED_MAX)?;
+        let rows = core.store.rows(Space::Teaser, &from[..]..&KEYS_END[..], RECHECKED_MAX)?;
         let recheck = &mut self.committer.recheck;
         if from.is_empty() {
             recheck.begun = next;
@@ -207,7 +203,8 @@ impl Commit<'_> {
             .collect();
         let answers = core.match_teasers(&asked, Depth::Terms)?;
         for ((number, _), answer) in read.iter().zip(answers) {
-            if let (Verdict::Match, Some(best)) = (answer.verdict, answer.matches.into_iter().next())
+            if let (Verdict::Match, Some(best)) =
+                (answer.verdict, answer.matches.into_iter().next())
             {
                 self.resolve(core, *number, best)?;
             }

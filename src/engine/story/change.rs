@@ -3,10 +3,8 @@
 use crate::engine::core::Core;
 use crate::engine::error::EngineError;
 use crate::engine::find::{Duplicate, Subject};
-use crate::engine::rows::{Counter, prefix_end, u32_at};
-use crate::engine::story::record::{
-    Member, Story, member_key, size_key, story_key, time_key,
-};
+use crate::engine::rows::{Counter, ordered_32, prefix_end, u32_at};
+use crate::engine::story::record::{Member, Story, member_key, size_key, story_key, time_key};
 use crate::engine::story::{CORE_MAX, MEMBERS_MAX, StoryId, story, story_of};
 use crate::index::Facets;
 use crate::matching::overlap::Relation;
@@ -281,11 +279,7 @@ impl Rest {
 }
 
 /// The first of some articles of which a text is a duplicate.
-fn related_to(
-    core: &Core,
-    subject: &Subject,
-    numbers: &[u32],
-) -> Result<Option<u32>, EngineError> {
+fn related_to(core: &Core, subject: &Subject, numbers: &[u32]) -> Result<Option<u32>, EngineError> {
     let asked: Vec<ArticleNumber> = numbers.iter().map(|it| ArticleNumber(*it)).collect();
     let related = core.relate(subject, &asked)?;
     let is_duplicate = |number: &&u32| {
@@ -299,19 +293,17 @@ fn members(draft: &Draft, id: StoryId) -> Result<Vec<(u32, Member)>, EngineError
     let start = story_key(id);
     let end = prefix_end(&start);
     let rows = draft.rows(Space::Member, &start[..]..&end[..], usize::MAX)?;
-    rows.iter()
-        .map(|(key, row)| Ok((u32_at(key, 4).unwrap_or(0), Member::decode(row)?)))
-        .collect()
+    rows.iter().map(|(key, row)| Ok((u32_at(key, 4).unwrap_or(0), Member::decode(row)?))).collect()
 }
 
 fn set_member(draft: &mut Draft, id: StoryId, number: ArticleNumber, member: &Member) {
     draft.set(Space::Member, member_key(id, number), member.encode());
-    draft.set(Space::StoryOf, number.0.to_be_bytes(), story_key(id));
+    draft.set(Space::StoryOf, ordered_32(number.0), story_key(id));
 }
 
 fn unset_member(draft: &mut Draft, id: StoryId, number: ArticleNumber) {
     draft.unset(Space::Member, member_key(id, number));
-    draft.unset(Space::StoryOf, number.0.to_be_bytes());
+    draft.unset(Space::StoryOf, ordered_32(number.0));
 }
 
 /// Stories of one member are in no list.

@@ -3,7 +3,7 @@
 use prost::Message;
 
 use crate::engine::error::EngineError;
-use crate::engine::rows::key;
+use crate::engine::rows::{key, ordered_32, ordered_64};
 use crate::engine::story::StoryId;
 use crate::store::ArticleNumber;
 
@@ -131,19 +131,19 @@ fn damaged(error: &prost::DecodeError) -> EngineError {
 }
 
 pub(in crate::engine) fn story_key(id: StoryId) -> [u8; 4] {
-    id.0.to_be_bytes()
+    ordered_32(id.0)
 }
 
 pub(in crate::engine) fn member_key(id: StoryId, number: ArticleNumber) -> Vec<u8> {
-    key([&story_key(id), &number.0.to_be_bytes()])
+    key([&story_key(id), &ordered_32(number.0)])
 }
 
 /// The story that was joined last first.
 pub(in crate::engine) fn time_key(id: StoryId, story: &Story) -> Vec<u8> {
-    key([&(u64::MAX - story.last_joined_ms).to_be_bytes(), &story_key(id)])
+    key([&ordered_64(u64::MAX - story.last_joined_ms), &story_key(id)])
 }
 
 /// The story with most members first.
 pub(in crate::engine) fn size_key(id: StoryId, story: &Story) -> Vec<u8> {
-    key([&(u64::MAX - story.count).to_be_bytes(), &story_key(id)])
+    key([&ordered_64(u64::MAX - story.count), &story_key(id)])
 }

@@ -192,15 +192,8 @@ impl StandingTeaser {
     }
 
     fn of_record(record: TeaserRecord) -> Result<Self, EngineError> {
-        let TeaserRecord {
-            id,
-            text,
-            times_seen,
-            first_seen_ms,
-            last_seen_ms,
-            sightings,
-            noted_ms,
-        } = record;
+        let TeaserRecord { id, text, times_seen, first_seen_ms, last_seen_ms, sightings, noted_ms } =
+            record;
         let sighting = |it: SightingRecord| {
             let SightingRecord { page_url, link_url, site, last_seen_ms } = it;
             Sighting { page_url, link_url, site, last_seen_ms }

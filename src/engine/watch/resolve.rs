@@ -4,6 +4,7 @@
 use crate::engine::core::Core;
 use crate::engine::error::EngineError;
 use crate::engine::parallel;
+use crate::engine::rows::ordered_32;
 use crate::engine::teaser::{Asked, Depth, TeaserMatch, read_teaser};
 use crate::engine::watch::record::StandingTeaser;
 use crate::index::Filter;
@@ -40,16 +41,14 @@ fn arrival(
     let filter = Filter { numbers: number.0..number.0.saturating_add(1), ..Filter::all() };
     let mut read = Vec::with_capacity(proposed.len());
     for teaser in proposed {
-        let row = core.store.row(Space::Teaser, &teaser.to_be_bytes())?;
+        let row = core.store.row(Space::Teaser, &ordered_32(teaser))?;
         let Some(row) = row else { continue };
         if let Ok(tokens) = read_teaser(&StandingTeaser::decode(&row)?.text, &core.cues) {
             read.push((teaser, tokens));
         }
     }
-    let asked: Vec<Asked<'_>> = read
-        .iter()
-        .map(|(_, tokens)| Asked { tokens, filter: &filter, max_results: 1 })
-        .collect();
+    let asked: Vec<Asked<'_>> =
+        read.iter().map(|(_, tokens)| Asked { tokens, filter: &filter, max_results: 1 }).collect();
     let answers = core.match_teasers(&asked, Depth::Terms)?;
     let resolved = read.iter().zip(answers).filter_map(|((teaser, _), answer)| {
         let matched = answer.matches.into_iter().next()?;

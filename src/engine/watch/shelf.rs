@@ -3,7 +3,7 @@
 
 use crate::engine::core::Core;
 use crate::engine::error::EngineError;
-use crate::engine::rows::{Counter, KEYS_END, key, u32_at};
+use crate::engine::rows::{Counter, KEYS_END, key, ordered_32, ordered_64, u32_at};
 use crate::engine::teaser::read_teaser;
 use crate::engine::watch::record::{SIGHTINGS_MAX, Sighting, StandingTeaser, TeaserId};
 use crate::index::standing::StandingKeys;
@@ -92,7 +92,7 @@ pub(in crate::engine) fn see(
     let id = TeaserId::of(tokens);
     let at_ms = sighting.last_seen_ms;
     if let Some(number) = find(draft, id)?
-        && let Some(row) = draft.row(Space::Teaser, &number.to_be_bytes())?
+        && let Some(row) = draft.row(Space::Teaser, &ordered_32(number))?
     {
         let mut teaser = StandingTeaser::decode(&row)?;
         unset_orders(draft, number, &teaser);
@@ -114,7 +114,7 @@ pub(in crate::engine) fn see(
         noted_ms: now_ms,
         sightings: vec![sighting],
     };
-    draft.set(Space::TeaserId, id.0, number.to_be_bytes());
+    draft.set(Space::TeaserId, id.0, ordered_32(number));
     set(draft, number, &teaser);
     Counter::Teasers.next(draft)?;
     changes.added.push((number, StandingKeys::of(tokens)));
@@ -127,10 +127,10 @@ pub(in crate::engine) fn take(
     number: u32,
     cues: &Cues,
 ) -> Result<Option<StandingTeaser>, EngineError> {
-    let Some(row) = draft.row(Space::Teaser, &number.to_be_bytes())? else { return Ok(None) };
+    let Some(row) = draft.row(Space::Teaser, &ordered_32(number))? else { return Ok(None) };
     let teaser = StandingTeaser::decode(&row)?;
     unset_orders(draft, number, &teaser);
-    draft.unset(Space::Teaser, number.to_be_bytes());
+    draft.unset(Space::Teaser, ordered_32(number));
     draft.unset(Space::TeaserId, teaser.id.0);
     let count = Counter::Teasers.get(draft)?;
     Counter::Teasers.set(draft, count.saturating_sub(1));
@@ -147,7 +147,8 @@ pub(in crate::engine) fn stale(
 ) -> Result<Vec<u32>, EngineError> {
     let too_many = Counter::Teasers.get(draft)?.saturating_sub(teasers_max);
     let too_many = usize::try_from(too_many).unwrap_or(usize::MAX).min(count_max);
-    let mut rows = draft.rows(Space::TeaserBySeen, &[][..]..&before_ms.to_be_bytes()[..], count_max)?;
+    let mut rows =
+        draft.rows(Space::TeaserBySeen, &[][..]..&ordered_64(before_ms)[..], count_max)?;
     if rows.len() < too_many {
         rows = draft.rows(Space::TeaserBySeen, &[][..]..&KEYS_END[..], too_many)?;
     }
@@ -155,7 +156,7 @@ pub(in crate::engine) fn stale(
 }
 
 fn set(draft: &mut Draft, number: u32, teaser: &StandingTeaser) {
-    draft.set(Space::Teaser, number.to_be_bytes(), teaser.encode());
+    draft.set(Space::Teaser, ordered_32(number), teaser.encode());
     draft.set(Space::TeaserBySeen, seen_key(teaser, number), []);
     draft.set(Space::TeaserByTimes, times_key(teaser, number), []);
 }
@@ -166,17 +167,17 @@ fn unset_orders(draft: &mut Draft, number: u32, teaser: &StandingTeaser) {
 }
 
 fn seen_key(teaser: &StandingTeaser, number: u32) -> Vec<u8> {
-    key([&teaser.noted_ms.to_be_bytes(), &number.to_be_bytes()])
+    key([&ordered_64(teaser.noted_ms), &ordered_32(number)])
 }
 
 /// Most often first.
 fn times_key(teaser: &StandingTeaser, number: u32) -> Vec<u8> {
-    key([&(u64::MAX - teaser.times_seen).to_be_bytes(), &number.to_be_bytes()])
+    key([&ordered_64(u64::MAX - teaser.times_seen), &ordered_32(number)])
 }
 
 /// The key of a resolution.
 pub(in crate::engine) fn sequence_key(sequence: u64) -> [u8; 8] {
-    sequence.to_be_bytes()
+    ordered_64(sequence)
 }
 
 /// The key of a teaser, from its key by times.

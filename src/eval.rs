@@ -2,6 +2,7 @@
 //! calls as the service, and measures its answers. Reads no files and prints
 //! nothing.
 
+mod arrivals;
 mod baselines;
 pub mod data;
 pub mod measures;
@@ -9,6 +10,7 @@ mod pages;
 mod pairs;
 mod recombine;
 pub mod report;
+mod stories;
 mod teasers;
 
 use std::sync::Arc;
@@ -66,6 +68,12 @@ pub fn run(
     }
     if !data.pages.is_empty() {
         report.pages = Some(pages::evaluate(&data.pages, clock, observer)?);
+    }
+    if !data.teasers.is_empty() && !data.articles.is_empty() {
+        report.arrivals = Some(arrivals::evaluate(data, clock, observer)?);
+    }
+    if !data.pairs.is_empty() {
+        report.stories = Some(stories::evaluate(data, clock, observer)?);
     }
     report.seconds = clock.since(from).as_secs_f64();
     Ok(report)

@@ -65,7 +65,7 @@ fn print(story: &v1::StorySummary, common: &Common) -> anyhow::Result<()> {
         return say(&json::line(story)?);
     }
     let headline = if story.title.is_empty() { &story.canonical_article_id } else { &story.title };
-    let sites = counted(u32::from(story.site_count), "site");
+    let sites = counted(story.site_count, "site");
     say(&format!(
         "{}  {}  {}  {}",
         paint(NAME, &one_line(&story.story_id)),

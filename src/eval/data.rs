@@ -41,6 +41,8 @@ pub struct ArticleRow {
     pub lead: String,
     /// Body.
     pub text: String,
+    /// Day of publication, as 2026-11-24; empty where it is not known.
+    pub date: String,
 }
 
 /// A teaser, and the article it belongs to.

@@ -30,7 +30,7 @@ struct Judged<'a> {
 
 /// What a pair says about near-duplicates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Role {
+pub(super) enum Role {
     /// Copies of one text.
     Copy,
     /// Texts that are none.
@@ -39,16 +39,20 @@ enum Role {
     Other,
 }
 
+/// What a pair says about near-duplicates.
+pub(super) fn role(row: &PairRow) -> Role {
+    let kind = row.kind.as_str();
+    let is_copy = kind.starts_with("extractor-") || matches!(kind, "same-text" | "identical-text");
+    match row.label.map(|it| it >= 0.5) {
+        Some(true) if is_copy => Role::Copy,
+        Some(false) if !kind.starts_with("same-story") => Role::Different,
+        _ => Role::Other,
+    }
+}
+
 impl Judged<'_> {
     fn role(&self) -> Role {
-        let kind = self.row.kind.as_str();
-        let is_copy =
-            kind.starts_with("extractor-") || matches!(kind, "same-text" | "identical-text");
-        match self.truth {
-            Some(true) if is_copy => Role::Copy,
-            Some(false) if !kind.starts_with("same-story") => Role::Different,
-            _ => Role::Other,
-        }
+        role(self.row)
     }
 
     fn pair(&self) -> (usize, usize) {
@@ -104,7 +108,7 @@ pub(super) fn evaluate(
     Ok(figures::report(&judged, &asked))
 }
 
-type Rows<'a> = Vec<(&'a PairRow, [usize; 2])>;
+pub(super) type Rows<'a> = Vec<(&'a PairRow, [usize; 2])>;
 
 /// Every text once, with its number.
 #[derive(Default)]
@@ -127,7 +131,7 @@ impl<'a> Texts<'a> {
 
 /// The pairs, and each text once. Pairs that name an article that is not there,
 /// or have an empty text, are left out.
-fn read(data: &Dataset) -> (Rows<'_>, Vec<&str>) {
+pub(super) fn read(data: &Dataset) -> (Rows<'_>, Vec<&str>) {
     let by_id: HashMap<&str, &str> =
         data.articles.iter().map(|it| (it.id.as_str(), it.text.as_str())).collect();
     let text_of = |text: &'_ String, id: &String| -> Option<&str> {
@@ -145,7 +149,7 @@ fn read(data: &Dataset) -> (Rows<'_>, Vec<&str>) {
     (rows, texts.texts)
 }
 
-fn id_of(text: usize) -> String {
+pub(super) fn id_of(text: usize) -> String {
     text.to_string()
 }
 

@@ -36,6 +36,67 @@ pub struct Report {
     /// Figures of pages.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pages: Option<PageReport>,
+    /// Figures of teasers that waited for their articles.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arrivals: Option<ArrivalReport>,
+    /// Stories against the labels of pairs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stories: Option<ClusterReport>,
+}
+
+/// Teasers that were watched before their articles came.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ArrivalReport {
+    /// Distinct teasers that waited, those of pages included.
+    pub waited: u64,
+    /// Articles that came then.
+    pub articles: usize,
+    /// Articles stored a second.
+    pub articles_per_second: f64,
+    /// Teasers that an article resolved when it came.
+    pub resolved: usize,
+    /// Those of them that stood on pages only, whose article is not known.
+    pub resolved_of_pages: usize,
+    /// Those resolved by their article, or by one that holds the same text.
+    pub resolved_right: usize,
+    /// Those resolved by another.
+    pub resolved_wrong: usize,
+    /// Teasers that wait still.
+    pub waiting: usize,
+    /// Those of them that are answered MATCH now: none should be.
+    pub waiting_in_vain: usize,
+    /// The story with most members.
+    pub largest_story: LargestStory,
+}
+
+/// The story with most members, and whether it is one.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct LargestStory {
+    /// Members.
+    pub members: usize,
+    /// Those that are DUPLICATE of the canonical one, itself included.
+    pub duplicates_of_canonical: usize,
+    /// The least Jaccard similarity of a member and the canonical one.
+    pub jaccard_min: f64,
+    /// Distinct titles.
+    pub titles: usize,
+}
+
+/// Stories against groups of texts that labels make.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct ClusterReport {
+    /// Texts.
+    pub texts: usize,
+    /// Groups that labels of near-duplicates make.
+    pub groups: usize,
+    /// Stories.
+    pub stories: usize,
+    /// Agreement of both.
+    pub adjusted_rand_index: f64,
+    /// Share of the texts whose group is the most frequent one of their story.
+    pub purity: f64,
+    /// Share of the texts whose story is the most frequent one of their group.
+    pub inverse_purity: f64,
 }
 
 /// Teasers by class, by language and by length.

@@ -2,7 +2,7 @@
 //! not stored?
 
 mod figures;
-mod truth;
+pub(super) mod truth;
 
 use rayon::prelude::*;
 use serde_json::json;
@@ -24,7 +24,7 @@ const BATCH: usize = 512;
 
 /// What the first match of an answer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Outcome {
+pub(super) enum Outcome {
     /// There is none.
     Unanswered,
     /// The teaser's article, or one that holds the same text at least as well.

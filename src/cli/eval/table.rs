@@ -3,7 +3,8 @@
 use std::fmt::Display;
 
 use doublon::eval::report::{
-    ClassReport, FoundReport, GroupReport, PageReport, PairReport, Report, ScaleStep, TeaserReport,
+    ArrivalReport, ClassReport, ClusterReport, FoundReport, GroupReport, PageReport, PairReport,
+    Report, ScaleStep, TeaserReport,
 };
 
 use crate::cli::render::{NAME, paint};
@@ -26,6 +27,12 @@ pub(super) fn lines(report: &Report) -> Vec<String> {
     }
     if let Some(pages) = &report.pages {
         page_lines(pages, &mut out);
+    }
+    if let Some(arrivals) = &report.arrivals {
+        arrival_lines(arrivals, &mut out);
+    }
+    if let Some(stories) = &report.stories {
+        story_lines(stories, &mut out);
     }
     out.push(String::new());
     let mut parts = vec![format!("{:.1} seconds", report.seconds)];
@@ -205,6 +212,45 @@ fn kind_lines(pairs: &PairReport, out: &mut Vec<String>) {
         ];
         row(out, name, &cells);
     }
+}
+
+fn arrival_lines(arrivals: &ArrivalReport, out: &mut Vec<String>) {
+    title(out, "Teasers that waited, and then their articles came");
+    header(out, &["waited", "right", "wrong", "of pages", "waiting", "in vain"]);
+    let cells = [
+        text(arrivals.waited),
+        text(arrivals.resolved_right),
+        text(arrivals.resolved_wrong),
+        text(arrivals.resolved_of_pages),
+        text(arrivals.waiting),
+        text(arrivals.waiting_in_vain),
+    ];
+    row(out, "teasers", &cells);
+    let largest = &arrivals.largest_story;
+    out.push(format!(
+        "{} articles at {:.0} a second; the largest story has {} members, {} of them DUPLICATE of \
+         its canonical one (least Jaccard {:.2}), {} titles",
+        arrivals.articles,
+        arrivals.articles_per_second,
+        largest.members,
+        largest.duplicates_of_canonical,
+        largest.jaccard_min,
+        largest.titles
+    ));
+}
+
+fn story_lines(stories: &ClusterReport, out: &mut Vec<String>) {
+    title(out, "Stories against the groups that labelled near-duplicates make");
+    header(out, &["texts", "groups", "stories", "ARI", "purity", "inverse"]);
+    let cells = [
+        text(stories.texts),
+        text(stories.groups),
+        text(stories.stories),
+        share(stories.adjusted_rand_index),
+        share(stories.purity),
+        share(stories.inverse_purity),
+    ];
+    row(out, "all", &cells);
 }
 
 fn page_lines(pages: &PageReport, out: &mut Vec<String>) {

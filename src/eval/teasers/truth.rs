@@ -30,11 +30,11 @@ pub(super) enum Class {
 
 /// A teaser and what is true of it.
 #[derive(Debug, Clone)]
-pub(super) struct Truth<'a> {
-    pub(super) row: &'a TeaserRow,
+pub(in crate::eval) struct Truth<'a> {
+    pub(in crate::eval) row: &'a TeaserRow,
     pub(super) tokens: Tokens,
     /// Its article, if the data has it.
-    pub(super) own: Option<&'a ArticleRow>,
+    pub(in crate::eval) own: Option<&'a ArticleRow>,
     /// Whether that is stored.
     pub(super) is_stored: bool,
     /// Of its own article.
@@ -46,13 +46,13 @@ pub(super) struct Truth<'a> {
 
 /// All teasers, and the articles that hold the same text by computation.
 #[derive(Debug)]
-pub(super) struct Truths<'a> {
-    pub(super) teasers: Vec<Truth<'a>>,
+pub(in crate::eval) struct Truths<'a> {
+    pub(in crate::eval) teasers: Vec<Truth<'a>>,
     natural_duplicates: HashSet<(&'a str, &'a str)>,
 }
 
 impl<'a> Truths<'a> {
-    pub(super) fn of(data: &'a Dataset, holdout_percent: u32) -> Self {
+    pub(in crate::eval) fn of(data: &'a Dataset, holdout_percent: u32) -> Self {
         let by_id: HashMap<&str, &ArticleRow> =
             data.articles.iter().map(|it| (it.id.as_str(), it)).collect();
         let readable = |it: &&TeaserRow| it.teaser.chars().any(char::is_alphanumeric);
@@ -77,7 +77,7 @@ impl<'a> Truths<'a> {
     }
 
     /// What an answer that names `found` first is.
-    pub(super) fn outcome(&self, truth: &Truth<'_>, found: &ArticleRow) -> Outcome {
+    pub(in crate::eval) fn outcome(&self, truth: &Truth<'_>, found: &ArticleRow) -> Outcome {
         if truth.is_stored && found.id == truth.row.article_id {
             return Outcome::Right;
         }

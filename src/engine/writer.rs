@@ -91,7 +91,14 @@ impl Writer {
         let (jobs, queue) = sync_channel(QUEUE_JOBS_MAX);
         let thread = thread::Builder::new()
             .name("writer".to_owned())
-            .spawn(move || Committer::new(core, (next, limits), checkpoints).run(&queue))
+            .spawn(move || {
+                let committer = Committer::new(core, (next, limits), checkpoints);
+                // Threads of its own: those of the common pool may wait for it.
+                match rayon::ThreadPoolBuilder::new().build() {
+                    Ok(pool) => pool.install(move || committer.run(&queue)),
+                    Err(_) => committer.run(&queue),
+                }
+            })
             .map_err(|_| EngineError::Stopped)?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread) })
     }

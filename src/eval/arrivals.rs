@@ -1,7 +1,7 @@
 //! Arrivals: teasers are watched first, then the articles come, in the order of their
 //! dates or, where none is known, in random order.
 
-use rayon::prelude::*;
+use serde_json::json;
 
 use crate::clock::Clock;
 use crate::engine::Engine;
@@ -56,11 +56,20 @@ pub(super) fn evaluate(
             let found = by_id.get(it.matched.id.as_str());
             match found.map(|it| truths.outcome(truth, it)) {
                 Some(Outcome::Right | Outcome::SameText) => report.resolved_right += 1,
-                _ => report.resolved_wrong += 1,
+                _ => {
+                    report.resolved_wrong += 1;
+                    watch.error(&json!({
+                        "part": "arrivals", "problem": "resolved wrongly",
+                        "teaser": it.teaser.text, "article_id": truth.row.article_id,
+                        "found": it.matched.id.as_str(), "kind": format!("{:?}", it.matched.kind),
+                        "similarity": it.matched.similarity,
+                        "confidence": it.matched.confidence, "bits": it.matched.evidence_bits,
+                    }));
+                }
             }
         }
     }
-    (report.waiting, report.waiting_in_vain) = waiting(&engine)?;
+    (report.waiting, report.waiting_in_vain) = waiting(&engine, watch)?;
     report.largest_story = largest_story(&engine)?;
     Ok(report)
 }
@@ -98,19 +107,13 @@ fn watched(text: &str) -> TeaserRequest {
 
 fn watch_pages(engine: &Engine, data: &Dataset, watch: &Watch<'_>) -> Result<(), EngineError> {
     watch.start("watching the teasers of pages", data.pages.len());
-    let answers: Vec<_> = data
-        .pages
-        .par_iter()
-        .map(|row| {
-            let place = Place { page_url: row.id.clone(), link_url: String::new() };
-            let request =
-                PageRequest { watch: Some(place), ..PageRequest::of(row.page_text.clone()) };
-            watch.done(1);
-            engine.analyze_page(&request)
-        })
-        .collect();
-    for (row, answer) in data.pages.iter().zip(answers) {
-        accepted(answer, ("arrivals", &row.id), watch)?;
+    // One by one: a call that waits for the writer must not hold a thread of the pool by
+    // which the writer works.
+    for row in &data.pages {
+        let place = Place { page_url: row.id.clone(), link_url: String::new() };
+        let request = PageRequest { watch: Some(place), ..PageRequest::of(row.page_text.clone()) };
+        accepted(engine.analyze_page(&request), ("arrivals", &row.id), watch)?;
+        watch.done(1);
     }
     Ok(())
 }
@@ -148,14 +151,25 @@ fn put_in_order(engine: &Engine, data: &Dataset, watch: &Watch<'_>) -> Result<us
 }
 
 /// Teasers that wait, and those of them whose article is there.
-fn waiting(engine: &Engine) -> Result<(usize, usize), EngineError> {
+fn waiting(engine: &Engine, watch: &Watch<'_>) -> Result<(usize, usize), EngineError> {
     let (mut count, mut in_vain, mut token) = (0, 0, String::new());
     loop {
         let page = engine.list_teasers(&token, PAGE, &[])?;
         count += page.items.len();
-        let requests = page.items.into_iter().map(|it| TeaserRequest::of(it.text)).collect();
-        for answer in engine.match_teasers(requests) {
-            in_vain += usize::from(answer?.verdict == Verdict::Match);
+        let requests = page.items.iter().map(|it| TeaserRequest::of(it.text.clone())).collect();
+        for (teaser, answer) in page.items.iter().zip(engine.match_teasers(requests)) {
+            let answer = answer?;
+            let Some(best) = answer.matches.first().filter(|it| it.verdict == Verdict::Match)
+            else {
+                continue;
+            };
+            in_vain += 1;
+            watch.error(&json!({
+                "part": "arrivals", "problem": "waits in vain", "teaser": teaser.text,
+                "found": best.id.as_str(), "kind": format!("{:?}", best.kind),
+                "similarity": best.similarity, "confidence": best.confidence,
+                "bits": best.evidence_bits, "bits_min": answer.evidence_bits_min,
+            }));
         }
         match page.next {
             Some(next) => token = next,

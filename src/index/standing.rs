@@ -18,6 +18,8 @@ use crate::text::tokens::TokenHash;
 const STRIDE: usize = 4;
 /// Shingles up to which a teaser is short, and all are kept.
 const SHORT_SHINGLES: usize = 12;
+/// Of the shingles kept of a teaser, an article must have one in so many.
+const EDITED_ONE_IN: usize = 3;
 /// Terms of a teaser that are kept, at most.
 const TERMS_MAX: usize = 64;
 /// Postings of one shingle that many teasers have, that an article follows, at most.
@@ -25,13 +27,13 @@ const POPULAR_FOLLOWED_MAX: usize = 512;
 /// The same of all such shingles of an article.
 const POPULAR_FOLLOWED_TOTAL: usize = 16_384;
 /// Postings of terms that an article follows, the rarest terms first.
-const TERM_POSTINGS_MAX: usize = 4096;
+const TERM_POSTINGS_MAX: usize = 8192;
 /// Share of a teaser's terms that must be among those of an article that are followed.
 const TERMS_SHARE_MIN: f64 = 0.35;
 /// Shared terms of a teaser in other words, at least.
 const SHARED_TERMS_MIN: u32 = 4;
 /// Teasers that terms propose to one article, at most.
-const BY_TERMS_MAX: usize = 4;
+const BY_TERMS_MAX: usize = 16;
 
 /// What a teaser that waits is found by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,7 +88,9 @@ impl StandingKeys {
         anchors.sort_unstable();
         anchors.dedup();
         let repeated = all - anchors.len();
-        let needed = anchors.len().saturating_sub(edits * spoilt + repeated).max(1);
+        let standing = anchors.len().saturating_sub(edits * spoilt + repeated);
+        // Fewer, so that one with more words changed is found too.
+        let needed = standing.min(anchors.len().div_ceil(EDITED_ONE_IN)).max(1);
         let mut terms = term::distinct([tokens]);
         terms.truncate(TERMS_MAX);
         let needed_terms = (TERMS_SHARE_MIN * terms.len() as f64).ceil() as u16;

@@ -21,7 +21,7 @@ use crate::text::tokens::Tokens;
 /// Teasers and resolutions that are forgotten in one commit, at most.
 const FORGOTTEN_MAX: usize = 1024;
 /// Teasers that are matched again in one idle moment, at most.
-const RECHECKED_MAX: usize = 256;
+const RECHECKED_MAX: usize = 1024;
 
 impl Commit<'_> {
     /// Does all of it, in this order.

@@ -13,6 +13,9 @@ use crate::store::{ArticleNumber, Space};
 
 /// Stories of an article's duplicates that it tries to join, at most.
 const TRIED_MAX: usize = 4;
+/// Jaccard similarity from which on an article joins by one that it is contained in: at
+/// most about three times as long.
+const CONTAINED_JACCARD_MIN: f64 = 0.3;
 /// Members that had joined by one that leaves, whose relation to the others is verified
 /// anew, at most. The rest stays by what was verified.
 const ORPHANS_MAX: usize = 256;
@@ -54,11 +57,9 @@ pub(in crate::engine) fn choose(
     (subject, duplicates): (&Subject, &[Duplicate]),
     first: Option<StoryId>,
 ) -> Result<Option<Choice>, EngineError> {
-    let is_duplicate = |it: &&Duplicate| it.relation == Relation::Duplicate;
-    let mut known: Vec<u32> =
-        duplicates.iter().filter(is_duplicate).map(|it| it.number.0).collect();
+    let like: Vec<Duplicate> = duplicates.iter().filter(|it| is_like(it)).cloned().collect();
     let mut tried: Vec<StoryId> = first.into_iter().collect();
-    for duplicate in duplicates.iter().filter(is_duplicate) {
+    for duplicate in &like {
         let id = story_of(draft, duplicate.number)?;
         if tried.len() < TRIED_MAX && !tried.contains(&id) {
             tried.push(id);
@@ -70,18 +71,40 @@ pub(in crate::engine) fn choose(
         if members.count >= MEMBERS_MAX {
             continue;
         }
-        if !members.core.iter().any(|it| known.contains(it)) {
+        let mut by = best_of(&members.core, &like);
+        if by.is_none() {
+            // They may be further down than those that were found.
             let numbers: Vec<ArticleNumber> =
                 members.core.iter().map(|it| ArticleNumber(*it)).collect();
-            let related = core.relate(subject, &numbers)?;
-            known.extend(related.iter().filter(is_duplicate).map(|it| it.number.0));
+            by = best_of(&members.core, &core.relate(subject, &numbers)?);
         }
-        if let Some(joined_by) = members.core.iter().find(|it| known.contains(it)) {
-            let is_core = members.core.first() == Some(joined_by) && members.core.len() < CORE_MAX;
-            return Ok(Some(Choice { story: id, joined_by: *joined_by, is_core }));
+        if let Some((joined_by, relation)) = by {
+            let is_of_founder = members.core.first() == Some(&joined_by);
+            let is_core =
+                is_of_founder && relation == Relation::Duplicate && members.core.len() < CORE_MAX;
+            return Ok(Some(Choice { story: id, joined_by, is_core }));
         }
     }
     Ok(None)
+}
+
+/// Whether an article joins by another that it is so related to. One that contains it is
+/// as good as a duplicate; one that it is contained in may contain others too, which have
+/// nothing to do with it, unless it is not much longer.
+fn is_like(related: &Duplicate) -> bool {
+    match related.relation {
+        Relation::Duplicate | Relation::Contains => true,
+        Relation::ContainedIn => related.overlap.jaccard() >= CONTAINED_JACCARD_MIN,
+        Relation::Overlaps => false,
+    }
+}
+
+/// The first core member by which an article can join.
+fn best_of(core: &[u32], related: &[Duplicate]) -> Option<(u32, Relation)> {
+    core.iter().find_map(|number| {
+        let it = related.iter().find(|it| it.number.0 == *number && is_like(it))?;
+        Some((*number, it.relation))
+    })
 }
 
 /// Lets an article join a story, or found one.
@@ -234,12 +257,15 @@ impl Rest {
             let Some(features) = texts.get(&ArticleNumber(number)) else { continue };
             let subject = Subject::of(features.fields.text());
             let Some(at) = members.iter().position(|it| it.0 == number) else { continue };
-            let joined_by = related_to(core, &subject, &self.core)?;
+            let numbers: Vec<ArticleNumber> =
+                self.core.iter().map(|it| ArticleNumber(*it)).collect();
+            let by = best_of(&self.core, &core.relate(&subject, &numbers)?);
             let Some((_, member)) = members.get_mut(at) else { continue };
-            if let Some(joined_by) = joined_by {
+            if let Some((joined_by, relation)) = by {
                 member.joined_by = Some(joined_by);
-                member.is_core =
-                    self.core.first() == Some(&joined_by) && self.core.len() < CORE_MAX;
+                member.is_core = self.core.first() == Some(&joined_by)
+                    && relation == Relation::Duplicate
+                    && self.core.len() < CORE_MAX;
                 if member.is_core {
                     self.core.push(number);
                 }
@@ -276,16 +302,6 @@ impl Rest {
         }
         Ok(())
     }
-}
-
-/// The first of some articles of which a text is a duplicate.
-fn related_to(core: &Core, subject: &Subject, numbers: &[u32]) -> Result<Option<u32>, EngineError> {
-    let asked: Vec<ArticleNumber> = numbers.iter().map(|it| ArticleNumber(*it)).collect();
-    let related = core.relate(subject, &asked)?;
-    let is_duplicate = |number: &&u32| {
-        related.iter().any(|it| it.number.0 == **number && it.relation == Relation::Duplicate)
-    };
-    Ok(numbers.iter().find(is_duplicate).copied())
 }
 
 /// All members, in the order in which they were stored.

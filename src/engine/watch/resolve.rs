@@ -10,10 +10,16 @@ use crate::engine::watch::record::StandingTeaser;
 use crate::index::Filter;
 use crate::index::keys::FieldTokens;
 use crate::index::standing::ArrivalQuery;
-use crate::matching::verdict::Verdict;
+use crate::matching::align::Pattern;
+use crate::matching::verdict::{EDITED_SIMILARITY_MIN, Verdict};
 use crate::shingle;
 use crate::store::{ArticleNumber, Space};
-use crate::term;
+use crate::term::{self, Term};
+use crate::text::tokens::Tokens;
+
+/// Share of the terms of a teaser in other words that its article leads with: overwhelming,
+/// as a MATCH in other words is.
+const REWRITTEN_TERMS_MIN: f64 = 0.6;
 
 /// A teaser that waits, by its number, and where it stands in an article.
 pub(in crate::engine) type Resolved = (u32, TeaserMatch);
@@ -39,11 +45,13 @@ fn arrival(
         return Ok(Vec::new());
     }
     let filter = Filter { numbers: number.0..number.0.saturating_add(1), ..Filter::all() };
-    let mut read = Vec::with_capacity(proposed.len());
+    let mut read = Vec::new();
     for teaser in proposed {
         let row = core.store.row(Space::Teaser, &ordered_32(teaser))?;
         let Some(row) = row else { continue };
-        if let Ok(tokens) = read_teaser(&StandingTeaser::decode(&row)?.text, &core.cues) {
+        if let Ok(tokens) = read_teaser(&StandingTeaser::decode(&row)?.text, &core.cues)
+            && may_belong(&tokens, fields, &terms)
+        {
             read.push((teaser, tokens));
         }
     }
@@ -55,4 +63,18 @@ fn arrival(
         (matched.verdict == Verdict::Match).then_some((*teaser, matched))
     });
     Ok(resolved.collect())
+}
+
+/// Whether a teaser may be answered MATCH with an article, told by the two alone: much of
+/// it stands there, or nearly all of its words are among those that the article leads
+/// with.
+fn may_belong(teaser: &Tokens, fields: &FieldTokens, leading: &[Term]) -> bool {
+    let edits = Pattern::new(&teaser.hashes).best_place(fields.whole()).distance;
+    let similarity = 1.0 - edits as f64 / (teaser.len() as f64).max(1.0);
+    if similarity >= EDITED_SIMILARITY_MIN {
+        return true;
+    }
+    let terms = term::distinct([teaser.hashes.as_slice()]);
+    let shared = terms.iter().filter(|it| leading.binary_search(it).is_ok()).count();
+    shared as f64 >= REWRITTEN_TERMS_MIN * terms.len() as f64
 }

@@ -48,6 +48,7 @@ pub mod store;
 pub mod index;
 pub mod engine;
 pub mod eval;
+pub mod auth;
 pub mod api;
 pub mod service;
 pub mod client;

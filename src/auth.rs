@@ -1,0 +1,8 @@
+//! Who may call and how often: tokens, their roles, the file that has them, and
+//! what each may ask a second. Knows no wire and no method.
+
+pub mod bucket;
+pub mod file;
+pub mod stamp;
+pub mod token;
+pub mod tokens;

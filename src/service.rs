@@ -2,9 +2,15 @@
 //! stop in good order.
 
 mod admission;
+mod audit;
+mod call;
+mod gate;
 mod handlers;
+mod pace;
+mod reload;
 mod run;
 mod stream;
+pub mod tls;
 
 pub use crate::service::run::{
     CONNECTION_WINDOW_BYTES, LISTENING_TARGET, STREAM_WINDOW_BYTES, ServeError, run,
@@ -14,10 +20,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::service::tls::TlsFiles;
 use crate::text::cues::Cues;
 
 /// Bytes of a message, at most.
 pub const MESSAGE_BYTES_MAX: usize = 16 << 20;
+
+/// The log target of the audit log.
+pub const AUDIT_TARGET: &str = "doublon::audit";
 
 /// What the service is run with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,4 +42,15 @@ pub struct Settings {
     pub drain_timeout: Duration,
     /// The phrases by which blurbs and pages are read.
     pub cues: Arc<Cues>,
+    /// Who may call, and how.
+    pub security: Security,
+}
+
+/// What is asked of callers; nothing by default.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Security {
+    /// The file of tokens; without one everybody may call.
+    pub tokens: Option<PathBuf>,
+    /// Certificates; without them the transport is plain HTTP/2.
+    pub tls: Option<TlsFiles>,
 }

@@ -60,8 +60,10 @@ impl Tokens {
     /// What cannot be read changes nothing. Blocks.
     pub fn reload(&self) -> Option<Result<usize, FileError>> {
         let stamp = Stamp::of(&self.path);
-        let before =
-            std::mem::replace(&mut *self.stamp.lock().unwrap_or_else(PoisonError::into_inner), stamp);
+        let before = std::mem::replace(
+            &mut *self.stamp.lock().unwrap_or_else(PoisonError::into_inner),
+            stamp,
+        );
         (before != stamp).then(|| Ok(self.replace(file::read(&self.path)?)))
     }
 

@@ -11,6 +11,7 @@ use crate::engine::Engine;
 use crate::engine::error::EngineError;
 use crate::engine::sign;
 use crate::service::admission::{Admission, Work};
+use crate::service::call::Call;
 use crate::service::stream::{self, Answers, Rpc};
 
 /// The RPCs of the contract.
@@ -61,7 +62,9 @@ impl DoublonService for Handlers {
         &self,
         request: Request<v1::PutArticleRequest>,
     ) -> Result<Response<v1::PutArticleResponse>, Status> {
+        let call = Call::of(&request)?;
         let put = convert::put_article(request.into_inner()).map_err(ApiError::from)?;
+        call.writes(put.article.id.as_str());
         self.call(Work::Write, move |engine| Ok(convert::put(only(engine.put(vec![put]))?))).await
     }
 
@@ -83,7 +86,11 @@ impl DoublonService for Handlers {
                 }),
             },
         };
-        Ok(Response::new(stream::answer(self.admission.clone(), request.into_inner(), rpc)))
+        let call = Call::of(&request)?;
+        let answers = stream::answer(self.admission.clone(), request.into_inner(), rpc);
+        Ok(Response::new(call.counts(answers, |it| {
+            matches!(it.outcome, Some(v1::put_articles_response::Outcome::Error(_)))
+        })))
     }
 
     async fn get_article(
@@ -103,8 +110,10 @@ impl DoublonService for Handlers {
         &self,
         request: Request<v1::DeleteArticleRequest>,
     ) -> Result<Response<v1::DeleteArticleResponse>, Status> {
+        let call = Call::of(&request)?;
         let v1::DeleteArticleRequest { article_id } = request.into_inner();
         let id = convert::article_id(article_id).map_err(ApiError::from)?;
+        call.writes(id.as_str());
         self.call(Work::Write, move |engine| engine.delete(&id).map(|()| convert::deleted())).await
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use doublon::api::v1;
 use doublon::client::Client;
-use doublon::service::{self, Settings};
+use doublon::service::{self, Security, Settings};
 use doublon::text::cues::Cues;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -35,7 +35,11 @@ impl Server {
         let drain_timeout = Duration::from_secs(5);
         let cues = Arc::new(cues);
         let cache_bytes = 16 << 20;
-        Self::run(Settings { data_dir, keeps_text: true, cache_bytes, drain_timeout, cues }).await
+        let security = Security::default();
+        let keeps_text = true;
+        let settings =
+            Settings { data_dir, keeps_text, cache_bytes, drain_timeout, cues, security };
+        Self::run(settings).await
     }
 
     pub(crate) async fn without_texts() -> Self {
@@ -45,6 +49,7 @@ impl Server {
             cache_bytes: 16 << 20,
             drain_timeout: Duration::from_secs(5),
             cues: Arc::new(Cues::builtin().clone()),
+            security: Security::default(),
         })
         .await
     }

@@ -120,7 +120,7 @@ fn message(status: &Status) -> String {
         && status.get_details_error_info().is_none();
     if is_lost {
         let problem = std::error::Error::source(status).map(root_cause);
-        let problem = problem.as_deref().unwrap_or(status.message());
+        let problem = problem.as_deref().unwrap_or_else(|| status.message());
         return format!("the connection to the server was lost ({problem})");
     }
     status.message().to_owned()
@@ -285,10 +285,11 @@ fn unreachable(server: &str, error: &tonic::transport::Error) -> ClientError {
 }
 
 fn is_of_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    let is_it = <dyn std::error::Error + Send + Sync>::is::<rustls::Error>;
     let mut cause = Some(error);
     while let Some(error) = cause {
         let io = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        if error.is::<rustls::Error>() || io.is_some_and(|it| it.is::<rustls::Error>()) {
+        if error.is::<rustls::Error>() || io.is_some_and(is_it) {
             return true;
         }
         cause = error.source();

@@ -261,9 +261,8 @@ mod tests {
     #[test]
     fn one_token_too_many_is_refused() {
         let lines = |count: usize| -> String {
-            (0..count)
-                .map(|it| format!("read {}\n", TokenHash::of(&it.to_le_bytes()).to_hex()))
-                .collect()
+            let line = |it: usize| format!("read {}", TokenHash::of(&it.to_le_bytes()).to_hex());
+            (0..count).map(line).collect::<Vec<_>>().join("\n")
         };
         assert_eq!(parse(Path::new("f"), &lines(TOKENS_MAX)).unwrap().len(), TOKENS_MAX);
         assert!(parse(Path::new("f"), &lines(TOKENS_MAX + 1)).is_err());

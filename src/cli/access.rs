@@ -16,6 +16,7 @@ const KEY_VARIABLE: &str = "DOUBLON_CLIENT_KEY";
 
 /// Options of every command.
 #[derive(Clone, clap::Args)]
+#[expect(clippy::doc_markdown, reason = "variables, as a terminal shows them")]
 pub(super) struct Args {
     /// The token that calls are made with; others on this machine can see a command
     /// line, so that the environment is the better place

@@ -139,5 +139,5 @@ fn start_log(resolved: &Resolved) {
 fn log_panic(info: &std::panic::PanicHookInfo<'_>) {
     let place = info.location().map(tracing::field::display);
     tracing::error!(place, "a fault: report it, with what --log debug says of it");
-    tracing::debug!(message = info.payload_as_str(), "what the fault says");
+    tracing::debug!(%info, "what the fault says");
 }

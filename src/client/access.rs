@@ -52,7 +52,7 @@ impl fmt::Debug for Access {
         f.debug_struct("Access")
             .field("has_token", &self.token.is_some())
             .field("has_tls", &self.has_tls())
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

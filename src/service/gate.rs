@@ -179,7 +179,10 @@ mod tests {
     fn the_methods_that_are_named_are_of_the_contract() {
         let files = prost_types::FileDescriptorSet::decode(DESCRIPTORS).unwrap();
         let services = files.file.iter().flat_map(|it| &it.service);
-        let methods: Vec<&str> = services.flat_map(|it| &it.method).map(|it| it.name()).collect();
+        let methods: Vec<&str> = services
+            .flat_map(|it| &it.method)
+            .map(prost_types::MethodDescriptorProto::name)
+            .collect();
         for named in READS.iter().chain(&ADMINISTRATION) {
             assert!(methods.contains(named), "{named}");
         }

@@ -60,7 +60,7 @@ impl Access {
     fn reload(&self) {
         match self.tokens.as_ref().and_then(|it| it.reload()) {
             Some(Ok(count)) => {
-                tracing::info!(target: AUDIT_TARGET, count, "tokens were read again")
+                tracing::info!(target: AUDIT_TARGET, count, "tokens were read again");
             }
             Some(Err(error)) => {
                 tracing::error!(target: AUDIT_TARGET, %error, "the tokens stay as they were");

@@ -76,7 +76,8 @@ impl Tokens {
             .map(|it| same(&it).unwrap_or_else(|| Holder::new(it, &self.clock)))
             .collect();
         for holder in before.iter() {
-            if !after.iter().any(|it| it.has_hash_of(holder)) {
+            let is_kept = |it: &Arc<Holder>| it.has_hash_of(holder) && it.role() >= holder.role();
+            if !after.iter().any(is_kept) {
                 holder.is_revoked.store(true, Ordering::Relaxed);
             }
         }
@@ -111,7 +112,7 @@ impl Holder {
         self.grant.rate_per_s
     }
 
-    /// Whether the token is no longer in the file.
+    /// Whether the token is no longer in the file, or with a lesser role.
     pub fn is_revoked(&self) -> bool {
         self.is_revoked.load(Ordering::Relaxed)
     }
@@ -175,6 +176,10 @@ mod tests {
         assert_eq!(tokens.reload().unwrap().unwrap(), 1);
         assert_eq!((role(&a), role(&b)), (None, Some(Role::Write)));
         assert!(before.is_revoked());
+        let writer = tokens.holder_of(b.reveal().as_bytes()).unwrap();
+        fs::write(&path, line(Role::Read, &b, "")).unwrap();
+        tokens.reload().unwrap().unwrap();
+        assert!(writer.is_revoked(), "its streams may no longer write");
     }
 
     #[test]

@@ -241,7 +241,8 @@ async fn tokens_come_and_go_while_it_runs() {
         }
         None
     };
-    assert_eq!(ended.await, Some(Code::Unauthenticated));
+    let ended = tokio::time::timeout(RELOAD_MAX, ended).await;
+    assert_eq!(ended, Ok(Some(Code::Unauthenticated)));
 
     // A file that is wrong takes nobody in and puts nobody out.
     fs::write(&file, "nonsense\n").unwrap();

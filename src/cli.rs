@@ -1,5 +1,6 @@
 //! The command line: what is common to all commands, and which command runs.
 
+mod access;
 mod analyze_page;
 mod bulk;
 mod compare;
@@ -27,6 +28,7 @@ mod stats;
 mod stories;
 mod story;
 mod teasers;
+mod token;
 mod watch;
 
 use std::io::{IsTerminal, Write};
@@ -67,6 +69,8 @@ struct Common {
     #[arg(long, global = true, env = "DOUBLON_SERVER", value_name = "URL",
         help = format!("The server's address [default: {SERVER_DEFAULT}]"))]
     server: Option<String>,
+    #[command(flatten)]
+    access: access::Args,
     /// For people, or one JSON object a line: the answer in proto3 JSON mapping,
     /// with the names of the proto files
     #[arg(long, global = true, env = "DOUBLON_OUTPUT", value_enum, default_value_t = Output::Text)]
@@ -111,6 +115,7 @@ enum Command {
     Stats(stats::Args),
     Eval(eval::Args),
     Load(load::Args),
+    Token(token::Args),
     #[command(hide = true)]
     LoadEcho(load_echo::Args),
     Completions(completions::Args),
@@ -168,7 +173,7 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 async fn run(cli: Cli) -> anyhow::Result<Found> {
     let common = cli.common;
     match cli.command {
-        Command::Serve(args) => serve::run(args).await,
+        Command::Serve(args) => serve::run(args, &common).await,
         Command::Put(args) => put::run(args, &common).await,
         Command::Get(args) => get::run(args, &common).await,
         Command::Delete(args) => delete::run(args, &common).await,
@@ -188,13 +193,15 @@ async fn run(cli: Cli) -> anyhow::Result<Found> {
         Command::Eval(args) => tokio::task::block_in_place(|| eval::run(&args, &common)),
         Command::Load(args) => load::run(args, &common).await,
         Command::LoadEcho(args) => load_echo::run(args).await,
+        Command::Token(args) => token::run(args, &common),
         Command::Completions(args) => completions::run(&args),
     }
 }
 
 impl Common {
     async fn connect(&self) -> anyhow::Result<Client> {
-        Ok(Client::connect(self.server.as_deref().unwrap_or(SERVER_DEFAULT)).await?)
+        let server = self.server.as_deref().unwrap_or(SERVER_DEFAULT);
+        Ok(Client::connect_with(server, &self.access.read()?).await?)
     }
 
     fn is_json(&self) -> bool {

@@ -1,15 +1,20 @@
 //! A typed client: what the command line, the tests and the benches call. It
 //! turns a status into one clear line.
 
+pub mod access;
+
+use std::io;
 use std::time::Duration;
 
 use tokio_stream::Stream;
+use tonic::codegen::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status, Streaming};
 use tonic_types::{RpcStatusExt, StatusExt};
 
 use crate::api::v1;
 use crate::api::v1::doublon_service_client::DoublonServiceClient;
+use crate::client::access::{Access, Bearer};
 
 /// The server where none is named.
 pub const SERVER_DEFAULT: &str = "http://127.0.0.1:50051";
@@ -25,7 +30,7 @@ const ANSWER_BYTES_MAX: usize = 256 << 20;
 /// A connection to a server.
 #[derive(Debug, Clone)]
 pub struct Client {
-    inner: DoublonServiceClient<Channel>,
+    inner: DoublonServiceClient<InterceptedService<Channel, Bearer>>,
 }
 
 /// Why a call failed.
@@ -38,10 +43,24 @@ pub enum ClientError {
         server: String,
     },
     /// The address asks for another transport.
-    #[error("{server:?} cannot be spoken to: the transport is plain HTTP/2, give http://")]
+    #[error("{server:?} cannot be spoken to: give http:// or, for TLS, https://")]
     Scheme {
         /// What was given.
         server: String,
+    },
+    /// The token cannot be sent.
+    #[error("the token has characters that no token has: give it as it was printed")]
+    Token,
+    /// The server is not trusted, does not trust us, or the certificates given
+    /// cannot be used.
+    #[error(
+        "no connection over TLS to {server} ({problem}): give its CA with --tls-ca, and a client's certificate with --tls-cert and --tls-key where it asks for one"
+    )]
+    Tls {
+        /// The address.
+        server: String,
+        /// What is wrong.
+        problem: String,
     },
     /// Nothing answers there.
     #[error(
@@ -100,7 +119,9 @@ fn message(status: &Status) -> String {
     let is_lost = matches!(status.code(), Code::Unavailable | Code::Unknown)
         && status.get_details_error_info().is_none();
     if is_lost {
-        return format!("the connection to the server was lost ({})", status.message());
+        let problem = std::error::Error::source(status).map(root_cause);
+        let problem = problem.as_deref().unwrap_or_else(|| status.message());
+        return format!("the connection to the server was lost ({problem})");
     }
     if status.code() == Code::Unimplemented {
         return "the server does not know this call: it is older than this client".to_owned();
@@ -109,32 +130,18 @@ fn message(status: &Status) -> String {
 }
 
 impl Client {
-    /// Connects.
+    /// Connects, without a token and with the system's CAs.
     pub async fn connect(server: &str) -> Result<Self, ClientError> {
-        let with_scheme =
-            if server.contains("://") { server.to_owned() } else { format!("http://{server}") };
-        let address = || ClientError::Address { server: server.to_owned() };
-        let endpoint = Endpoint::from_shared(with_scheme)
-            .map_err(|_| address())?
-            .connect_timeout(CONNECT_TIMEOUT)
-            .tcp_nodelay(true)
-            // A server that stands still answers no ping.
-            .http2_keep_alive_interval(PING_INTERVAL)
-            .keep_alive_timeout(PING_TIMEOUT)
-            // A bulk stream is bound by the window of an unread stream.
-            .initial_stream_window_size(4 << 20)
-            .initial_connection_window_size(8 << 20);
-        if endpoint.uri().host().is_none() {
-            return Err(address());
-        }
-        if endpoint.uri().scheme_str() != Some("http") {
-            return Err(ClientError::Scheme { server: server.to_owned() });
-        }
-        let channel = endpoint.connect().await.map_err(|error| ClientError::Unreachable {
-            server: server.to_owned(),
-            problem: root_cause(&error),
-        })?;
-        let inner = DoublonServiceClient::new(channel)
+        Self::connect_with(server, &Access::default()).await
+    }
+
+    /// Connects. An address without a scheme is one of TLS where `access` speaks of
+    /// it.
+    pub async fn connect_with(server: &str, access: &Access) -> Result<Self, ClientError> {
+        let endpoint = endpoint(server, access)?;
+        let bearer = access.bearer().ok_or(ClientError::Token)?;
+        let channel = endpoint.connect().await.map_err(|error| unreachable(server, &error))?;
+        let inner = DoublonServiceClient::with_interceptor(channel, bearer)
             .max_decoding_message_size(ANSWER_BYTES_MAX)
             .max_encoding_message_size(usize::MAX);
         Ok(Self { inner })
@@ -297,6 +304,58 @@ impl Client {
     pub async fn stats(&mut self) -> Result<v1::GetStatsResponse, ClientError> {
         Ok(self.inner.get_stats(v1::GetStatsRequest {}).await?.into_inner())
     }
+}
+
+fn endpoint(server: &str, access: &Access) -> Result<Endpoint, ClientError> {
+    let with_scheme = match (server.contains("://"), access.has_tls()) {
+        (true, _) => server.to_owned(),
+        (false, true) => format!("https://{server}"),
+        (false, false) => format!("http://{server}"),
+    };
+    let address = || ClientError::Address { server: server.to_owned() };
+    let endpoint = Endpoint::from_shared(with_scheme)
+        .map_err(|_| address())?
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+        // A server that stands still answers no ping.
+        .http2_keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT)
+        // A bulk stream is bound by the window of an unread stream.
+        .initial_stream_window_size(4 << 20)
+        .initial_connection_window_size(8 << 20);
+    if endpoint.uri().host().is_none() {
+        return Err(address());
+    }
+    match endpoint.uri().scheme_str() {
+        Some("http") => Ok(endpoint),
+        Some("https") => endpoint.tls_config(access.tls()).map_err(|error| ClientError::Tls {
+            server: server.to_owned(),
+            problem: root_cause(&error),
+        }),
+        _ => Err(ClientError::Scheme { server: server.to_owned() }),
+    }
+}
+
+fn unreachable(server: &str, error: &tonic::transport::Error) -> ClientError {
+    let (server, problem) = (server.to_owned(), root_cause(error));
+    if is_of_tls(error) {
+        ClientError::Tls { server, problem }
+    } else {
+        ClientError::Unreachable { server, problem }
+    }
+}
+
+fn is_of_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    let is_it = <dyn std::error::Error + Send + Sync>::is::<rustls::Error>;
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let io = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        if error.is::<rustls::Error>() || io.is_some_and(is_it) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 fn root_cause(error: &dyn std::error::Error) -> String {

@@ -2,12 +2,15 @@
 //! and what it resolves to. Every mistake is reported at once, with where it
 //! stands.
 
+mod access;
+
 use std::fmt;
-use std::net::ToSocketAddrs;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::config::access::{INSECURE, TLS_CERT, TLS_CLIENT_CA, TLS_KEY, TOKENS};
 use crate::service::Settings;
 use crate::text::cues::{CueError, Cues};
 
@@ -15,7 +18,15 @@ use crate::text::cues::{CueError, Cues};
 pub const ENV_PREFIX: &str = "DOUBLON_";
 /// Variables with the prefix that are not the server's: the client's, and the
 /// one that names the file.
-const ENV_OTHER: [&str; 3] = ["DOUBLON_SERVER", "DOUBLON_CONFIG", "DOUBLON_OUTPUT"];
+const ENV_OTHER: [&str; 7] = [
+    "DOUBLON_SERVER",
+    "DOUBLON_CONFIG",
+    "DOUBLON_OUTPUT",
+    "DOUBLON_TOKEN",
+    "DOUBLON_TLS_CA",
+    "DOUBLON_CLIENT_CERT",
+    "DOUBLON_CLIENT_KEY",
+];
 
 /// A key of the configuration, with its default and what it means.
 #[derive(Debug, Clone, Copy)]
@@ -37,7 +48,7 @@ const CUES: Key = Key { name: "cues", default: "" };
 const RETENTION: Key = Key { name: "retention", default: "forever" };
 const TEASER_RETENTION: Key = Key { name: "teaser_retention", default: "30d" };
 const TEASERS_MAX: Key = Key { name: "teasers_max", default: "1000000" };
-const KEYS: [Key; 12] = [
+const KEYS: [Key; 17] = [
     LISTEN,
     DATA_DIR,
     IN_MEMORY,
@@ -50,6 +61,11 @@ const KEYS: [Key; 12] = [
     RETENTION,
     TEASER_RETENTION,
     TEASERS_MAX,
+    TOKENS,
+    TLS_CERT,
+    TLS_KEY,
+    TLS_CLIENT_CA,
+    INSECURE,
 ];
 
 /// Days of a retention, at most: a hundred years.
@@ -77,6 +93,8 @@ struct Entry {
 pub struct Resolved {
     /// Where to listen, as host and port.
     pub listen: String,
+    /// The addresses that it stands for; the first that can be is listened on.
+    pub addresses: Vec<SocketAddr>,
     /// What the service is run with.
     pub settings: Settings,
     /// What is logged, as `tracing` filters have it.
@@ -167,7 +185,8 @@ pub fn resolve(sources: &[Typed]) -> Result<Resolved, ConfigError> {
     let mut resolver = Resolver { sources, mistakes: Vec::new() };
     resolver.reject_unknown();
     let listen = resolver.value(LISTEN, "an address and a port, as 127.0.0.1:50051", |it| {
-        it.to_socket_addrs().is_ok_and(|mut it| it.next().is_some()).then(|| it.to_owned())
+        let addresses: Vec<_> = it.to_socket_addrs().ok()?.collect();
+        (!addresses.is_empty()).then(|| (it.to_owned(), addresses))
     });
     let data_dir = resolver
         .value(DATA_DIR, "a folder", |it| (!it.trim().is_empty()).then(|| PathBuf::from(it)));
@@ -190,9 +209,10 @@ pub fn resolve(sources: &[Typed]) -> Result<Resolved, ConfigError> {
     let teasers_max =
         resolver.value(TEASERS_MAX, "1 to 100000000", |it| number(it, 1, 100_000_000));
     let cues = resolver.cues();
+    let security = resolver.security(listen.as_ref().map_or(&[], |it| it.1.as_slice()));
     match (listen, data_dir, in_memory, cache, drain, log, log_format) {
         (
-            Some(listen),
+            Some((listen, addresses)),
             Some(data_dir),
             Some(in_memory),
             Some(cache),
@@ -209,8 +229,9 @@ pub fn resolve(sources: &[Typed]) -> Result<Resolved, ConfigError> {
                 retention: retention.flatten(),
                 teaser_retention: teaser_retention.unwrap_or_default(),
                 teasers_max: teasers_max.unwrap_or_default() as u64,
+                security,
             };
-            Ok(Resolved { listen, settings, log, log_format })
+            Ok(Resolved { listen, addresses, settings, log, log_format })
         }
         _ => Err(ConfigError(resolver.mistakes)),
     }

@@ -15,6 +15,7 @@
 //!
 //! - **Token**: a word in normal form, or one character of a script that writes
 //!   no spaces; kept as a 32-bit hash and the bytes it came from.
+//! - **Access token**: what a caller shows to be let in; a token in [`auth`] only.
 //! - **Shingle**: three tokens in a row.
 //! - **Term**: a word wherever it stands; two characters in a row of a script
 //!   without spaces.
@@ -48,6 +49,7 @@ pub mod store;
 pub mod index;
 pub mod engine;
 pub mod eval;
+pub mod auth;
 pub mod api;
 pub mod service;
 pub mod client;

@@ -2,10 +2,16 @@
 //! stop in good order.
 
 mod admission;
+mod audit;
+mod call;
+mod gate;
 mod handlers;
 mod listen;
+mod pace;
+mod reload;
 mod run;
 mod stream;
+pub mod tls;
 
 pub use crate::service::run::{
     CONNECTION_WINDOW_BYTES, LISTENING_TARGET, STREAM_WINDOW_BYTES, ServeError, run,
@@ -16,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::watch::{TEASER_RETENTION_DEFAULT, TEASERS_MAX_DEFAULT};
+use crate::service::tls::TlsFiles;
 use crate::text::cues::Cues;
 
 /// Bytes of the store that are kept in memory, at most, by default.
@@ -24,6 +31,9 @@ pub const CACHE_BYTES_DEFAULT: usize = 256 << 20;
 pub const DRAIN_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 /// Bytes of a message, at most.
 pub const MESSAGE_BYTES_MAX: usize = 16 << 20;
+
+/// The log target of the audit log.
+pub const AUDIT_TARGET: &str = "doublon::audit";
 
 /// What the service is run with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +54,8 @@ pub struct Settings {
     pub teaser_retention: Duration,
     /// Teasers that wait, at most.
     pub teasers_max: u64,
+    /// Who may call, and how.
+    pub security: Security,
 }
 
 impl Settings {
@@ -58,6 +70,16 @@ impl Settings {
             retention: None,
             teaser_retention: TEASER_RETENTION_DEFAULT,
             teasers_max: TEASERS_MAX_DEFAULT,
+            security: Security::default(),
         }
     }
+}
+
+/// What is asked of callers; nothing by default.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Security {
+    /// The file of tokens; without one everybody may call.
+    pub tokens: Option<PathBuf>,
+    /// Certificates; without them the transport is plain HTTP/2.
+    pub tls: Option<TlsFiles>,
 }

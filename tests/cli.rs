@@ -455,10 +455,11 @@ fn help_is_what_was_reviewed() {
         "stats",
         "eval",
         "load",
+        "token new",
         "completions",
     ] {
-        let arguments = [command, "--help"];
-        let output = doublon().args(arguments.iter().filter(|it| !it.is_empty())).output().unwrap();
+        let arguments = command.split_whitespace().chain(["--help"]);
+        let output = doublon().args(arguments).output().unwrap();
         all.extend(["$ doublon ", command, " --help\n", &stdout(&output), "\n"]);
     }
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/help.txt");

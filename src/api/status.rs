@@ -8,6 +8,7 @@ use tonic::{Code, Status};
 use tonic_types::{BadRequest, ErrorDetail, ErrorInfo, FieldViolation, RetryInfo, StatusExt};
 
 use crate::api::v1::ErrorReason;
+use crate::auth::token::Role;
 use crate::engine::error::{EngineError, Invalid, Problem};
 use crate::store::StoreError;
 
@@ -31,6 +32,28 @@ pub enum ApiError {
     Overloaded {
         /// Calls that may wait.
         limit: usize,
+    },
+    /// The call has no token that is known.
+    #[error("{problem}: give one with --token or DOUBLON_TOKEN, as `authorization: Bearer TOKEN`")]
+    Unauthenticated {
+        /// What is wrong with the token.
+        problem: &'static str,
+    },
+    /// The token does not allow the call.
+    #[error("the token's role is {role}, this needs {needed}: use another token")]
+    PermissionDenied {
+        /// What the token allows.
+        role: Role,
+        /// What the call needs.
+        needed: Role,
+    },
+    /// The token has made more requests than it may.
+    #[error("the token may make {rate_per_s} requests a second: retry later")]
+    RateLimited {
+        /// Requests a second, at most.
+        rate_per_s: u32,
+        /// When it may make the next.
+        wait: Duration,
     },
     /// A fault of the service.
     #[error("the call failed by a fault of the service: report it, with the server's log")]
@@ -60,8 +83,9 @@ impl From<ApiError> for Status {
             }
         }
         if matches!(code, Code::Unavailable | Code::ResourceExhausted) {
-            details.push(RetryInfo::new(Some(RETRY_DELAY)).into());
+            details.push(RetryInfo::new(Some(retry_delay(&error))).into());
         }
+        metadata.extend(access_metadata(&error));
         let info = ErrorInfo {
             reason: reason.to_owned(),
             domain: DOMAIN.to_owned(),
@@ -83,11 +107,35 @@ pub fn rpc_status(error: ApiError) -> tonic_types::Status {
     })
 }
 
+fn retry_delay(error: &ApiError) -> Duration {
+    if let ApiError::RateLimited { wait, .. } = error { *wait } else { RETRY_DELAY }
+}
+
+/// What a refusal of a token says beside its reason.
+fn access_metadata(error: &ApiError) -> Option<(String, String)> {
+    match error {
+        ApiError::PermissionDenied { needed, .. } => Some(("role".to_owned(), needed.to_string())),
+        ApiError::RateLimited { rate_per_s, .. } => {
+            Some(("limit".to_owned(), rate_per_s.to_string()))
+        }
+        ApiError::Engine(_)
+        | ApiError::Starting
+        | ApiError::Overloaded { .. }
+        | ApiError::Unauthenticated { .. }
+        | ApiError::Fault => None,
+    }
+}
+
 fn classify(error: &ApiError) -> (Code, ErrorReason) {
     match error {
         ApiError::Engine(error) => classify_engine(error),
         ApiError::Starting => (Code::Unavailable, ErrorReason::NotReady),
         ApiError::Overloaded { .. } => (Code::ResourceExhausted, ErrorReason::Overloaded),
+        ApiError::Unauthenticated { .. } => (Code::Unauthenticated, ErrorReason::Unauthenticated),
+        ApiError::PermissionDenied { .. } => {
+            (Code::PermissionDenied, ErrorReason::PermissionDenied)
+        }
+        ApiError::RateLimited { .. } => (Code::ResourceExhausted, ErrorReason::RateLimited),
         ApiError::Fault => (Code::Internal, ErrorReason::Internal),
     }
 }
@@ -144,6 +192,19 @@ mod tests {
         assert!(status.get_details_retry_info().is_none());
         let busy = Status::from(ApiError::Overloaded { limit: 1 });
         assert!(busy.get_details_retry_info().is_some());
+    }
+
+    #[test]
+    fn a_refusal_of_a_token_says_what_would_do() {
+        let role = ApiError::PermissionDenied { role: Role::Read, needed: Role::Write };
+        let status = Status::from(role);
+        assert_eq!(status.code(), Code::PermissionDenied);
+        assert_eq!(status.get_details_error_info().unwrap().metadata["role"], "write");
+        let wait = Duration::from_millis(20);
+        let status = Status::from(ApiError::RateLimited { rate_per_s: 50, wait });
+        assert_eq!(status.code(), Code::ResourceExhausted);
+        assert_eq!(status.get_details_retry_info().unwrap().retry_delay, Some(wait));
+        assert_eq!(status.get_details_error_info().unwrap().metadata["limit"], "50");
     }
 
     #[test]

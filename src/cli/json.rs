@@ -59,6 +59,8 @@ pub(super) fn error_line(origin: &str, error: &ClientError) -> String {
         ClientError::Refused { code, reason, .. } => (i32::from(*code), reason.as_str()),
         ClientError::Address { .. }
         | ClientError::Scheme { .. }
+        | ClientError::Token
+        | ClientError::Tls { .. }
         | ClientError::Unreachable { .. } => (14, ""),
     };
     let error = serde_json::json!({

@@ -102,6 +102,7 @@ pub(super) async fn run(args: Args, common: &Common) -> anyhow::Result<Found> {
     let [puts, teasers, duplicates] = args.mix.0;
     let settings = Settings {
         server: common.server.clone(),
+        access: common.access.read()?,
         folder: args.folder.clone().unwrap_or_else(std::env::temp_dir),
         articles: args.articles,
         seed: u64::from(args.seed),

@@ -8,7 +8,7 @@ use doublon::service::{self, LISTENING_TARGET};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::Found;
+use super::{Common, Found};
 
 /// Start the service
 ///
@@ -62,15 +62,34 @@ pub(super) struct Args {
     /// so on, in addition to the built-in ones
     #[arg(long, value_name = "FILE")]
     cues: Option<String>,
+    /// A file of tokens that callers must have one of; `doublon token new` writes
+    /// it, and it is read again when it changes
+    #[arg(long, value_name = "FILE")]
+    tokens: Option<String>,
+    /// The certificate for TLS as PEM, followed by those between it and the CA;
+    /// read again when it changes
+    #[arg(long, value_name = "FILE")]
+    tls_cert: Option<String>,
+    /// The certificate's private key as PEM
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<String>,
+    /// Let only clients in that have a certificate of a CA of this PEM file
+    #[arg(long, value_name = "FILE")]
+    tls_client_ca: Option<String>,
+    /// Listen on an address that other machines can reach without TLS or tokens
+    #[arg(long)]
+    insecure: bool,
     /// A TOML file with any of these, its keys written with underscores
     #[arg(long, value_name = "FILE", env = "DOUBLON_CONFIG")]
     config: Option<String>,
 }
 
-pub(super) async fn run(args: Args) -> anyhow::Result<Found> {
+pub(super) async fn run(args: Args, common: &Common) -> anyhow::Result<Found> {
+    common.access.refuse_in_server()?;
     let resolved = resolve(args)?;
     start_log(&resolved);
-    let listener = TcpListener::bind(&resolved.listen).await.with_context(|| {
+    std::panic::set_hook(Box::new(log_panic));
+    let listener = TcpListener::bind(resolved.addresses.as_slice()).await.with_context(|| {
         format!("{} cannot be listened on: give another address with --listen", resolved.listen)
     })?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -99,6 +118,11 @@ fn resolve(args: Args) -> anyhow::Result<Resolved> {
         ("--retention", args.retention),
         ("--teaser-retention", args.teaser_retention),
         ("--teasers-max", args.teasers_max),
+        ("--tokens", args.tokens),
+        ("--tls-cert", args.tls_cert),
+        ("--tls-key", args.tls_key),
+        ("--tls-client-ca", args.tls_client_ca),
+        ("--insecure", args.insecure.then(|| "true".to_owned())),
     ]);
     let variables = std::env::vars_os().filter_map(|(name, value)| {
         Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
@@ -125,4 +149,11 @@ fn start_log(resolved: &Resolved) {
             log.with_ansi(std::io::stderr().is_terminal()).with_target(false).init();
         }
     }
+}
+
+/// What a panic says may quote a text, and is told to who asks for it only.
+fn log_panic(info: &std::panic::PanicHookInfo<'_>) {
+    let place = info.location().map(tracing::field::display);
+    tracing::error!(place, "a fault: report it, with what --log debug says of it");
+    tracing::debug!(%info, "what the fault says");
 }

@@ -8,8 +8,9 @@
 //! is in place. A file takes its place only between two commits, and only if none
 //! failed meanwhile: so it never has postings of a number that was not stored.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -156,7 +157,8 @@ pub(super) fn load(folder: &Path, core: &Core) -> Result<Result<State, String>, 
 }
 
 fn write(path: &Path, state: State, index: &dyn Index) -> io::Result<()> {
-    let mut file = File::create(path)?;
+    let mut options = OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
     file.seek(SeekFrom::Start(HEAD_BYTES as u64))?;
     let mut head = Head { state, lengths: [0; IMAGE_PARTS] };
     for (part, length) in head.lengths.iter_mut().enumerate() {

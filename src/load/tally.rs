@@ -121,6 +121,8 @@ fn code_name(error: &ClientError) -> String {
         ClientError::Refused { code, .. } => *code,
         ClientError::Address { .. }
         | ClientError::Scheme { .. }
+        | ClientError::Token
+        | ClientError::Tls { .. }
         | ClientError::Unreachable { .. } => Code::Unavailable,
     };
     format!("{code:?}")

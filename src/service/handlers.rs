@@ -10,11 +10,14 @@ use crate::api::convert;
 use crate::api::status::ApiError;
 use crate::api::v1;
 use crate::api::v1::doublon_service_server::DoublonService;
+use crate::auth::token::Role;
 use crate::engine::Engine;
 use crate::engine::error::EngineError;
 use crate::engine::sign;
 use crate::engine::story::StoryId;
+use crate::engine::teaser::TeaserRequest;
 use crate::service::admission::{Admission, Work};
+use crate::service::call::Call;
 use crate::service::listen::{self, Signal};
 use crate::service::stream::{self, Answers, Rpc};
 
@@ -68,7 +71,9 @@ impl DoublonService for Handlers {
         &self,
         request: Request<v1::PutArticleRequest>,
     ) -> Result<Response<v1::PutArticleResponse>, Status> {
+        let call = Call::of(&request)?;
         let put = convert::put_article(request.into_inner()).map_err(ApiError::from)?;
+        call.writes(put.article.id.as_str());
         self.call(Work::Write, move |engine| Ok(convert::put(only(engine.put(vec![put]))?))).await
     }
 
@@ -81,7 +86,9 @@ impl DoublonService for Handlers {
         let rpc = Rpc {
             work: Work::Write,
             batches_at_once: 1,
-            read: |it: v1::PutArticlesRequest| convert::put_article(it.put.unwrap_or_default()),
+            read: |it: v1::PutArticlesRequest| {
+                Ok(convert::put_article(it.put.unwrap_or_default())?)
+            },
             act: Engine::put,
             reply: |result| v1::PutArticlesResponse {
                 outcome: Some(match result {
@@ -90,7 +97,11 @@ impl DoublonService for Handlers {
                 }),
             },
         };
-        Ok(Response::new(stream::answer(self.admission.clone(), request.into_inner(), rpc)))
+        let call = Call::of(&request)?;
+        let answers = stream::answer(self.admission.clone(), request.into_inner(), rpc);
+        Ok(Response::new(call.counts(answers, |it| {
+            matches!(it.outcome, Some(v1::put_articles_response::Outcome::Error(_)))
+        })))
     }
 
     async fn get_article(
@@ -110,8 +121,10 @@ impl DoublonService for Handlers {
         &self,
         request: Request<v1::DeleteArticleRequest>,
     ) -> Result<Response<v1::DeleteArticleResponse>, Status> {
+        let call = Call::of(&request)?;
         let v1::DeleteArticleRequest { article_id } = request.into_inner();
         let id = convert::article_id(article_id).map_err(ApiError::from)?;
+        call.writes(id.as_str());
         self.call(Work::Write, move |engine| engine.delete(&id).map(|()| convert::deleted())).await
     }
 
@@ -148,7 +161,7 @@ impl DoublonService for Handlers {
             work: Work::Read,
             batches_at_once: READ_BATCHES,
             read: |it: v1::FindDuplicatesStreamRequest| {
-                convert::find_duplicates(it.find.unwrap_or_default())
+                Ok(convert::find_duplicates(it.find.unwrap_or_default())?)
             },
             act: |engine, items| engine.find_duplicates(&items),
             reply: |result| v1::FindDuplicatesStreamResponse {
@@ -167,8 +180,9 @@ impl DoublonService for Handlers {
         &self,
         request: Request<v1::MatchTeaserRequest>,
     ) -> Result<Response<v1::MatchTeaserResponse>, Status> {
+        let call = Call::of(&request)?;
         let teaser = convert::match_teaser(request.into_inner()).map_err(ApiError::from)?;
-        let work = if teaser.watch.is_some() { Work::Write } else { Work::Read };
+        let work = watching(&call, teaser.watch.is_some())?;
         if work == Work::Read && teaser.text.len() <= SHORT_TEASER_BYTES {
             let found = self.admission.run_here(|it| only(it.match_teasers(vec![teaser])));
             let found = found.and_then(|it| it.map_err(ApiError::from))?;
@@ -184,12 +198,11 @@ impl DoublonService for Handlers {
         &self,
         request: Request<Streaming<v1::MatchTeasersRequest>>,
     ) -> Result<Response<Self::MatchTeasersStream>, Status> {
+        let may_write = Call::of(&request)?.require(Role::Write).is_ok();
         let rpc = Rpc {
             work: Work::Read,
             batches_at_once: READ_BATCHES,
-            read: |it: v1::MatchTeasersRequest| {
-                convert::match_teaser(it.r#match.unwrap_or_default())
-            },
+            read: if may_write { read_teaser } else { read_unwatched },
             act: Engine::match_teasers,
             reply: |result| v1::MatchTeasersResponse {
                 outcome: Some(match result {
@@ -205,8 +218,9 @@ impl DoublonService for Handlers {
         &self,
         request: Request<v1::AnalyzePageRequest>,
     ) -> Result<Response<v1::AnalyzePageResponse>, Status> {
+        let call = Call::of(&request)?;
         let page = convert::analyze_page(request.into_inner()).map_err(ApiError::from)?;
-        let work = if page.watch.is_some() { Work::Write } else { Work::Read };
+        let work = watching(&call, page.watch.is_some())?;
         self.call(work, move |engine| Ok(convert::page(&engine.analyze_page(&page)?, &page.text)))
             .await
     }
@@ -316,6 +330,28 @@ impl DoublonService for Handlers {
         })
         .await
     }
+}
+
+/// What a question waits for that may be watched, which needs the role of a write.
+fn watching(call: &Call, is_watched: bool) -> Result<Work, ApiError> {
+    if !is_watched {
+        return Ok(Work::Read);
+    }
+    call.require(Role::Write)?;
+    Ok(Work::Write)
+}
+
+fn read_teaser(request: v1::MatchTeasersRequest) -> Result<TeaserRequest, ApiError> {
+    Ok(convert::match_teaser(request.r#match.unwrap_or_default())?)
+}
+
+/// The same for a caller who may not write.
+fn read_unwatched(request: v1::MatchTeasersRequest) -> Result<TeaserRequest, ApiError> {
+    let teaser = read_teaser(request)?;
+    if teaser.watch.is_some() {
+        return Err(ApiError::PermissionDenied { role: Role::Read, needed: Role::Write });
+    }
+    Ok(teaser)
 }
 
 /// The answer to a batch of one.

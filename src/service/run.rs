@@ -18,14 +18,18 @@ use tonic_health::server::HealthReporter;
 
 use crate::api::DESCRIPTORS;
 use crate::api::v1::doublon_service_server::DoublonServiceServer;
+use crate::auth::file::FileError;
 use crate::clock::Clock;
 use crate::engine::error::EngineError;
 use crate::engine::{Engine, Options};
 use crate::index::Index;
 use crate::index::memory::MemoryIndex;
 use crate::service::admission::Admission;
+use crate::service::gate::GateLayer;
 use crate::service::handlers::Handlers;
 use crate::service::listen::Signal;
+use crate::service::reload::Access;
+use crate::service::tls::{self, TlsError};
 use crate::service::{MESSAGE_BYTES_MAX, Settings};
 use crate::store::Store;
 use crate::store::embedded::EmbeddedStore;
@@ -56,6 +60,12 @@ pub enum ServeError {
     /// The articles could not be opened.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The tokens could not be read.
+    #[error(transparent)]
+    Tokens(#[from] FileError),
+    /// The certificates could not be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The transport failed.
     #[error("the server failed: {0}")]
     Transport(#[from] tonic::transport::Error),
@@ -76,6 +86,7 @@ pub async fn run(
 ) -> Result<(), ServeError> {
     let clock = Clock::system();
     let address = listener.local_addr()?;
+    let access = Access::open(&settings.security, &clock)?;
     let admission = Admission::new();
     let (health, health_service) = tonic_health::server::health_reporter();
     set_health(&health, ServingStatus::NotServing).await;
@@ -87,7 +98,7 @@ pub async fn run(
         signal: Arc::clone(&signal),
     };
     let (stop, stopped) = oneshot::channel::<()>();
-    let server = task::spawn(serve(listener, handlers, health_service, async move {
+    let server = task::spawn(serve((listener, access), handlers, health_service, async move {
         drop(stopped.await);
     }));
     tokio::pin!(shutdown);
@@ -128,7 +139,7 @@ fn announce(address: SocketAddr, data_dir: Option<&std::path::Path>) {
 }
 
 async fn serve<H>(
-    listener: TcpListener,
+    (listener, access): (TcpListener, Access),
     handlers: Handlers,
     health_service: H,
     stopped: impl Future<Output = ()>,
@@ -157,19 +168,30 @@ where
     let reflection_v1 = reflection().build_v1().map_err(unreadable)?;
     // What Python's client library still asks for.
     let reflection_v1alpha = reflection().build_v1alpha().map_err(unreadable)?;
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    Server::builder()
+    let router = Server::builder()
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .layer(GateLayer { tokens: access.tokens.clone() })
         .add_service(health_service)
         .add_service(reflection_v1)
         .add_service(reflection_v1alpha)
-        .add_service(service)
-        .serve_with_incoming_shutdown(incoming, stopped)
-        .await?;
-    Ok(())
+        .add_service(service);
+    let tls = access.tls.clone();
+    let served = async move {
+        if let Some(tls) = tls {
+            let incoming = tls::connections(listener, tls);
+            router.serve_with_incoming_shutdown(incoming, stopped).await
+        } else {
+            let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+            router.serve_with_incoming_shutdown(incoming, stopped).await
+        }
+    };
+    tokio::select! {
+        served = served => Ok(served?),
+        () = access.keep_up() => Ok(()),
+    }
 }
 
 fn open(settings: Settings, clock: Clock) -> Result<Engine, EngineError> {
@@ -182,6 +204,7 @@ fn open(settings: Settings, clock: Clock) -> Result<Engine, EngineError> {
         retention,
         teaser_retention,
         teasers_max,
+        security: _,
     } = settings;
     let store: Arc<dyn Store> = match &data_dir {
         Some(folder) => Arc::new(EmbeddedStore::open(folder, cache_bytes)?),

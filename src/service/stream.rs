@@ -8,7 +8,7 @@ use tonic::{Status, Streaming};
 
 use crate::api::status::{ApiError, rpc_status};
 use crate::engine::Engine;
-use crate::engine::error::{EngineError, Invalid};
+use crate::engine::error::EngineError;
 use crate::service::admission::{Admission, Work};
 
 /// Items of one batch, at most.
@@ -26,7 +26,7 @@ pub(super) struct Rpc<In, Item, Out, Reply> {
     pub(super) work: Work,
     /// Batches under way at once; 1 where their order counts.
     pub(super) batches_at_once: usize,
-    pub(super) read: fn(In) -> Result<Item, Invalid>,
+    pub(super) read: fn(In) -> Result<Item, ApiError>,
     pub(super) act: fn(&Engine, Vec<Item>) -> Results<Out>,
     pub(super) reply: fn(Result<Out, tonic_types::Status>) -> Reply,
 }
@@ -68,7 +68,7 @@ where
     Out: Send + 'static,
 {
     let mut items = Vec::with_capacity(batch.len());
-    let mut read: Vec<Result<Result<(), Invalid>, Status>> = Vec::with_capacity(batch.len());
+    let mut read: Vec<Result<Result<(), ApiError>, Status>> = Vec::with_capacity(batch.len());
     for request in batch {
         read.push(request.map(|it| (rpc.read)(it).map(|item| items.push(item))));
     }
@@ -87,7 +87,7 @@ where
         .map(|it| {
             let result = match it? {
                 Ok(()) => results.next().unwrap_or(Err(ApiError::Fault)),
-                Err(invalid) => Err(invalid.into()),
+                Err(error) => Err(error),
             };
             Ok((rpc.reply)(result.map_err(rpc_status)))
         })

@@ -16,6 +16,7 @@ mod tables;
 
 use std::fs;
 use std::ops::Range;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -54,8 +55,17 @@ impl EmbeddedStore {
     pub fn open(folder: &Path, cache_bytes: usize) -> Result<Self, StoreError> {
         let name = folder.display().to_string();
         let unusable = |problem: String| StoreError::Folder { folder: name.clone(), problem };
-        fs::create_dir_all(folder).map_err(|it| unusable(it.to_string()))?;
+        // Readable by the owner only, as the file.
+        let mut builder = fs::DirBuilder::new();
+        builder
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(|it| unusable(it.to_string()))?;
         let path = folder.join(FILE_NAME);
+        let mut options = fs::OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        options.open(&path).map_err(|it| unusable(it.to_string()))?;
         let opened = Database::builder()
             .set_cache_size(cache_bytes)
             .set_repair_callback(|repair| {

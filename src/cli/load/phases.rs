@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use doublon::client::Client;
+use doublon::client::access::Access;
 use doublon::clock::Clock;
 use doublon::load::articles::Corpus;
 use doublon::load::figures::{Figures, MixFigures, Report, Server, Shares, median};
@@ -30,6 +31,8 @@ const RATE_SHARES: [f64; 4] = [0.25, 0.5, 0.75, 0.9];
 pub(super) struct Settings {
     /// The server that is there; one is started if `None`.
     pub(super) server: Option<String>,
+    /// What the server that is there is shown.
+    pub(super) access: Access,
     /// Where the started server has its folder.
     pub(super) folder: PathBuf,
     pub(super) articles: u64,
@@ -84,7 +87,8 @@ impl Test {
         screen.phase("starting the servers", None);
         let target = target(&settings, &clock).await?;
         let echo = block_in_place(|| Process::start(&["load-echo"], &clock))?;
-        let echo_clients = connect(&echo.address, settings.connections).await?;
+        let echo_clients =
+            connect((&echo.address, &Access::default()), settings.connections).await?;
         let report = Report {
             articles: settings.articles,
             seed: settings.seed,
@@ -246,7 +250,7 @@ impl Test {
 
 async fn target(settings: &Settings, clock: &Clock) -> anyhow::Result<Target> {
     if let Some(server) = &settings.server {
-        let clients = connect(server, settings.connections).await?;
+        let clients = connect((server, &settings.access), settings.connections).await?;
         return Ok(Target { clients, process: None, folder: None });
     }
     let folder = tempfile::Builder::new()
@@ -254,7 +258,7 @@ async fn target(settings: &Settings, clock: &Clock) -> anyhow::Result<Target> {
         .tempdir_in(&settings.folder)
         .with_context(|| format!("{} takes no folder", settings.folder.display()))?;
     let process = block_in_place(|| serve(&folder, settings.no_text, clock))?;
-    let clients = connect(&process.address, settings.connections).await?;
+    let clients = connect((&process.address, &Access::default()), settings.connections).await?;
     Ok(Target { clients, process: Some(process), folder: Some(folder) })
 }
 
@@ -266,10 +270,13 @@ fn serve(folder: &TempDir, no_text: bool, clock: &Clock) -> anyhow::Result<Proce
     Process::start(&arguments, clock)
 }
 
-async fn connect(server: &str, connections: usize) -> anyhow::Result<Vec<Client>> {
+async fn connect(
+    (server, access): (&str, &Access),
+    connections: usize,
+) -> anyhow::Result<Vec<Client>> {
     let mut clients = Vec::with_capacity(connections);
     for _ in 0..connections {
-        clients.push(Client::connect(server).await?);
+        clients.push(Client::connect_with(server, access).await?);
     }
     Ok(clients)
 }

@@ -3,6 +3,7 @@
 use crate::engine::article::ArticleId;
 use crate::engine::commit::{Commit, Delete, Put, PutPlan, Removed, Watched};
 use crate::engine::error::EngineError;
+use crate::engine::expiry;
 use crate::engine::put::{PutAnswer, PutOutcome};
 use crate::engine::record::{self, Features, StoredArticle};
 use crate::engine::writer::{Job, PutJob};
@@ -38,15 +39,20 @@ impl Commit<'_> {
     /// Articles that have expired are deleted too.
     pub(super) fn expire(&mut self, writes: &mut Vec<Write>) -> Result<(), EngineError> {
         let core = &self.committer.core;
-        let expiry = self.committer.limits.expiry;
-        let due = expiry.due(core.store.as_ref(), &mut self.draft, self.now_ms)?;
-        self.has_more |= due.len() >= crate::engine::expiry::EXPIRED_MAX;
+        let due =
+            self.committer.limits.expiry.due(core.store.as_ref(), &mut self.draft, self.now_ms)?;
+        self.has_more |= due.len() >= expiry::EXPIRED_MAX;
         let gone: HashSet<ArticleNumber> = self.removed.iter().map(|it| it.number).collect();
         let mut features = core.features(due.iter().copied())?;
         for number in due {
             let Some(features) = features.remove(&number) else { continue };
+            if gone.contains(&number) {
+                continue;
+            }
             let unchanged = PutPlan::Unchanged(number);
-            if gone.contains(&number) || self.puts.iter().any(|it| it.plan == unchanged) {
+            if self.puts.iter().any(|it| it.plan == unchanged) {
+                // It is answered as stored, and goes with the next commit.
+                expiry::put_off(&mut self.draft, number, self.now_ms);
                 continue;
             }
             writes.push(removal(number, &features));

@@ -2,7 +2,7 @@
 //! returns. Knows no text, no sketch and no index.
 
 pub mod embedded;
-mod pack;
+pub(crate) mod pack;
 
 use std::fmt;
 

@@ -190,12 +190,7 @@ impl MemoryIndex {
         else {
             return Err(damaged("a section stands in the wrong place"));
         };
-        let slots = decode_slots(slots).ok_or_else(|| damaged("the slots of a table"))?;
-        let (homes, used, ascending) = slots;
-        let salt = u32::try_from(place).unwrap_or(u32::MAX);
-        let table = Table::of(salt, homes, decode_lists(lists.words)?, ascending);
-        let table = table.filter(|it| it.used == used);
-        let table = table.ok_or_else(|| damaged("a table is out of order"))?;
+        let table = decode_table(place, slots, lists.words)?;
         if let Some(old) = postings.write().get_mut(place) {
             *old = table;
         }
@@ -271,6 +266,30 @@ impl<'a> Section<'a> {
         Ok(Self { kind: hash::high_half(name), place, words })
     }
 }
+
+fn decode_table(place: usize, slots: &[u64], lists: &[u64]) -> Result<Table, ImageError> {
+    let damaged = ImageError::Damaged;
+    let slots = decode_slots(slots).ok_or_else(|| damaged("the slots of a table"))?;
+    let (homes, used, ascending) = slots;
+    let salt = u32::try_from(place).unwrap_or(u32::MAX);
+    let table = Table::of(salt, homes, decode_lists(lists)?, ascending);
+    let table = table.filter(|it| it.used == used);
+    table.ok_or_else(|| damaged("a table is out of order"))
+}
+
+/// A table that is read from the words of an image, written again.
+pub(crate) fn table_again(slots: &[u64], lists: &[u64]) -> Result<TableWords, ImageError> {
+    let table = decode_table(0, slots, lists)?;
+    let (mut slots, mut bytes) = (Vec::new(), Vec::new());
+    encode_slots(&table, &mut slots);
+    encode_lists(&table, &mut bytes)?;
+    bytes.resize(bytes.len().next_multiple_of(size_of::<u64>()), 0);
+    let (words, _) = bytes.as_chunks();
+    Ok((slots, words.iter().map(|it| u64::from_le_bytes(*it)).collect()))
+}
+
+/// Slots and lists of a table.
+type TableWords = (Vec<u64>, Vec<u64>);
 
 /// The number of homes, of slots and of those in use, the bits of [`Packing`], and each
 /// slot in use: by Rice's code how far its tag is above the one before, then [`packed_number`].

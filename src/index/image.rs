@@ -33,7 +33,7 @@ use crate::index::columns::{COLUMN_WORDS, Columns};
 use crate::index::memory::MemoryIndex;
 use crate::index::numbers::{Gaps, Numbers};
 use crate::index::postings::{Postings, TABLES};
-use crate::index::table::Table;
+use crate::index::table::{HOMES_MIN, Table};
 
 /// Parts of an image, which are written and read apart.
 pub const IMAGE_PARTS: usize = 4;
@@ -344,6 +344,12 @@ fn decode_slots(words: &[u64]) -> Option<(usize, usize, impl Iterator<Item = u64
     if used > len || homes > len || len > SLOTS_MAX || bits_max > u32::BITS {
         return None;
     }
+    // Memory is taken for what is there, whatever the words say: a slot has one bit more.
+    let slot_bits = (gap_bits + number_bits) as usize + 1;
+    if used > packed.len() * 64 / slot_bits {
+        return None;
+    }
+    let homes = homes.min((HOMES_TO_USED * used).max(HOMES_MIN));
     let mut bits = BitReader::new(packed);
     let mut tag = 0_u32;
     let ascending = (0..used).map_while(move |_| {
@@ -353,6 +359,10 @@ fn decode_slots(words: &[u64]) -> Option<(usize, usize, impl Iterator<Item = u64
     });
     Some((homes, used, ascending))
 }
+
+/// Homes of a table that is read, to slots in use, at most: one that has lost more than
+/// half of its slots becomes smaller.
+const HOMES_TO_USED: usize = 2;
 
 /// Slots of one table, at most: no table has as many.
 const SLOTS_MAX: usize = 1 << 30;
@@ -507,6 +517,23 @@ mod tests {
         let back = Table::of(3, homes, lists, ascending).unwrap();
         assert_eq!((back.used, back.slots.is_narrow()), (used, true));
         assert_eq!(back.all(), table.all());
+    }
+
+    #[test]
+    fn a_table_takes_no_more_memory_than_its_slots_need() {
+        let packing = (4 << 32) | 3;
+        assert!(decode_table(0, &[1 << 28, 1 << 29, 1 << 28, packing, 0], &[0]).is_err());
+        let table = decode_table(0, &[1 << 28, 1 << 29, 1, packing, 0b10_0000], &[0]).unwrap();
+        assert_eq!((table.used, table.slots.homes()), (1, HOMES_MIN));
+        // And one that was emptied is small after a start.
+        let mut table = Table::new(3);
+        let tag = |number| hash::high_half(hash::mix(u64::from(number) + 1));
+        (0..10_000).for_each(|it| table.insert(tag(it), it));
+        (100..10_000).for_each(|it| table.remove(tag(it), it));
+        let mut words = Vec::new();
+        encode_slots(&table, &mut words);
+        let back = decode_table(3, &words, &[0]).unwrap();
+        assert_eq!((back.slots.homes(), back.all()), (200, table.all()));
     }
 
     #[test]

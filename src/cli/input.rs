@@ -195,3 +195,43 @@ impl Read for Zstd {
 fn damaged(problem: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, problem.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(96))]
+
+        /// Any bytes are lines, in order, or an error; those of a plain file are all there.
+        #[test]
+        fn any_file_is_read_to_its_end(
+            magic in prop_oneof![
+                Just(&b""[..]),
+                Just(&b"\x1f\x8b\x08"[..]),
+                Just(&b"\x28\xb5\x2f\xfd"[..]),
+                Just(&b"\x50\x2a\x4d\x18"[..]),
+            ],
+            rest in proptest::collection::vec(prop_oneof![Just(b'\n'), Just(b' '), any::<u8>()], 0..200),
+        ) {
+            let bytes = [magic, &rest].concat();
+            let Ok(file) = decompressed(Box::new(io::Cursor::new(bytes.clone()))) else {
+                return Ok(());
+            };
+            let lines: Vec<(u64, Line)> = lines_of(file).collect();
+            prop_assert!(lines.windows(2).all(|it| it[0].0 < it[1].0));
+            let is_plain = magic.is_empty() && !bytes.starts_with(&[0x1f, 0x8b]);
+            let newlines = bytes.iter().filter(|it| **it == b'\n').count() as u64;
+            prop_assert!(!is_plain || lines.iter().all(|it| it.0 <= newlines + 1));
+            for (number, line) in lines.iter().filter(|_| is_plain) {
+                let index = usize::try_from(number - 1).unwrap();
+                let written = bytes.split(|it| *it == b'\n').nth(index).unwrap();
+                let written = written.strip_prefix("\u{FEFF}".as_bytes()).unwrap_or(written);
+                let read = line.as_ref().ok().map(|it| it.trim_end_matches('\n').as_bytes());
+                prop_assert!(read.is_none_or(|it| it == written), "{number}");
+            }
+        }
+    }
+}

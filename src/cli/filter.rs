@@ -1,6 +1,7 @@
 //! The options by which a question is put about some of the articles.
 
 use doublon::api::v1;
+use doublon::engine::article::UnixTime;
 use prost_types::Timestamp;
 
 /// Which stored articles a question is about.
@@ -38,5 +39,7 @@ impl FilterArgs {
 pub(super) fn time(text: &str) -> Result<Timestamp, String> {
     let problem =
         || format!("{text:?} is not a time: give one as 2026-11-23T08:00:00Z or 2026-11-23");
-    text.trim().parse().map_err(|_| problem())
+    let time: Timestamp = text.trim().parse().map_err(|_| problem())?;
+    let is_in_range = UnixTime::new("", time.seconds, time.nanos.into()).is_ok();
+    if is_in_range { Ok(time) } else { Err(format!("{text:?} is not in the years 1 to 9999")) }
 }

@@ -133,6 +133,11 @@ mod tests {
                 .unwrap_err()
                 .contains("\"yesterday\" is not a time")
         );
+        assert!(
+            read(r#"{"id":"a","date":"+025025-01-02"}"#)
+                .unwrap_err()
+                .contains("\"+025025-01-02\" is not in the years 1 to 9999")
+        );
         assert_eq!(
             read(r#"{"id":"a","date":"2026-01-02"}"#).unwrap().published_time.unwrap().nanos,
             0

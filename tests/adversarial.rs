@@ -24,7 +24,7 @@ use doublon::sketch::Sketch;
 use doublon::store::ArticleNumber;
 use doublon::store::embedded::EmbeddedStore;
 use doublon::text::cues::Cues;
-use doublon::text::page;
+use doublon::text::page::{self, Block};
 use doublon::text::tokens::{Tokens, normal_form};
 use doublon::{shingle, term};
 
@@ -36,6 +36,8 @@ const BYTES: usize = 48 << 10;
 /// two tokens a byte, of which one in eight is an anchor where all differ.
 const INDEX_BYTES_PER_BYTE: u64 = 4;
 const STORE_BYTES_PER_BYTE: u64 = 16;
+/// The same for the lines of a page, of which there may be one for two bytes.
+const LINES_BYTES_PER_BYTE: usize = 128;
 /// What an empty index and an empty store take, and what they take ahead.
 const FREE_BYTES: u64 = 1 << 20;
 
@@ -49,6 +51,10 @@ fn what_a_text_takes_is_in_proportion_to_its_length() {
         assert!(normal_form(&text).len() <= 12 * text.len(), "{name}");
         let blocks = page::blocks(&text, Cues::builtin());
         let in_lines: usize = blocks.iter().map(|it| it.tokens.len()).sum();
+        let heap = |it: &Block| 4 * it.tokens.hashes.capacity() + 8 * it.tokens.spans.capacity();
+        let of_blocks = size_of::<Block>() * blocks.capacity();
+        let taken = of_blocks + blocks.iter().map(heap).sum::<usize>();
+        assert!(taken <= LINES_BYTES_PER_BYTE * text.len(), "{name}: {taken}");
         assert!(in_lines <= tokens.len() && blocks.len() <= text.len() / 2 + 1, "{name}");
 
         let engine = engine();
@@ -71,7 +77,8 @@ fn a_hostile_text_is_answered_like_any_other() {
         assert_eq!(found[0].id.as_str(), "a", "{name}");
         assert!((found[0].overlap.jaccard() - 1.0).abs() < 1e-9, "{name}");
         let same = sign::compare(&text, &text).unwrap();
-        assert!(same.aligned.len() <= sign::ALIGNED_SPANS_MAX && same.estimated_jaccard == 1.0);
+        assert!(same.aligned.len() <= sign::ALIGNED_SPANS_MAX, "{name}");
+        assert!((same.estimated_jaccard - 1.0).abs() < 1e-9, "{name}");
         let (page, site) = (text.clone(), String::new());
         let request = PageRequest { text: page, filter: Filter::all(), max_results: 5, site };
         let lines = text.lines().filter(|it| !it.trim().is_empty()).count();

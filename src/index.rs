@@ -18,6 +18,7 @@ use std::fmt;
 use std::io::{Read, Write};
 use std::ops::Range;
 
+pub(crate) use crate::index::image::table_again;
 pub use crate::index::image::{IMAGE_PARTS, ImageError};
 use crate::index::keys::Keys;
 use crate::store::ArticleNumber;

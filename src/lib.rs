@@ -55,3 +55,5 @@ pub mod service;
 pub mod client;
 pub mod load;
 pub mod config;
+#[doc(hidden)]
+pub mod fuzzing;

@@ -3,7 +3,7 @@
 
 pub mod draft;
 pub mod embedded;
-mod pack;
+pub(crate) mod pack;
 pub mod pending;
 
 use std::fmt;

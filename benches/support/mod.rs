@@ -9,6 +9,7 @@
     reason = "ranks and places are within their bounds by construction"
 )]
 
+pub(crate) mod hostile;
 pub(crate) mod records;
 
 use std::fmt::Write;

@@ -2,6 +2,7 @@
 
 use anyhow::bail;
 use doublon::api::v1;
+use doublon::engine::article::UnixTime;
 use prost_types::Timestamp;
 
 /// Which of the stored articles.
@@ -144,7 +145,9 @@ fn filter(
 pub(super) fn time(text: &str) -> Result<Timestamp, String> {
     let problem =
         || format!("{text:?} is not a time: give one as 2026-11-23T08:00:00Z or 2026-11-23");
-    text.trim().parse().map_err(|_| problem())
+    let time: Timestamp = text.trim().parse().map_err(|_| problem())?;
+    let is_in_range = UnixTime::new("", time.seconds, time.nanos.into()).is_ok();
+    if is_in_range { Ok(time) } else { Err(format!("{text:?} is not in the years 1 to 9999")) }
 }
 
 #[cfg(test)]

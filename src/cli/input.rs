@@ -45,10 +45,15 @@ pub(super) type Line = Result<String, String>;
 
 /// The lines of a file that are not blank, with their numbers from 1.
 pub(super) fn lines(name: &str) -> anyhow::Result<impl Iterator<Item = (u64, Line)> + use<>> {
-    let mut reader = open(name)?;
+    Ok(lines_of(open(name)?))
+}
+
+pub(super) fn lines_of(
+    mut reader: Box<dyn BufRead + Send>,
+) -> impl Iterator<Item = (u64, Line)> + use<> {
     let mut number = 0;
     let mut ended = false;
-    Ok(std::iter::from_fn(move || {
+    std::iter::from_fn(move || {
         while !ended {
             number += 1;
             match next_line(&mut reader) {
@@ -62,7 +67,7 @@ pub(super) fn lines(name: &str) -> anyhow::Result<impl Iterator<Item = (u64, Lin
             }
         }
         None
-    }))
+    })
 }
 
 fn next_line(mut reader: &mut dyn BufRead) -> io::Result<Option<Line>> {
@@ -79,9 +84,8 @@ fn next_line(mut reader: &mut dyn BufRead) -> io::Result<Option<Line>> {
     Ok(Some(text))
 }
 
-/// Opens a file, and decompresses it where its first bytes say so.
 fn open(name: &str) -> anyhow::Result<Box<dyn BufRead + Send>> {
-    let mut plain: Box<dyn BufRead + Send> = if name == STDIN {
+    let plain: Box<dyn BufRead + Send> = if name == STDIN {
         if io::stdin().is_terminal() {
             super::complain("reading standard input, end it with Ctrl-D");
         }
@@ -93,8 +97,14 @@ fn open(name: &str) -> anyhow::Result<Box<dyn BufRead + Send>> {
         let file = File::open(name).with_context(|| format!("{name} cannot be opened"))?;
         Box::new(BufReader::with_capacity(1 << 16, file))
     };
-    let start = plain.fill_buf().with_context(|| format!("{name} cannot be read"))?;
-    Ok(match start {
+    decompressed(plain).with_context(|| format!("{name} cannot be read"))
+}
+
+/// Decompresses a file where its first bytes say so.
+pub(super) fn decompressed(
+    mut plain: Box<dyn BufRead + Send>,
+) -> io::Result<Box<dyn BufRead + Send>> {
+    Ok(match plain.fill_buf()? {
         [0x1f, 0x8b, ..] => Box::new(BufReader::new(MultiGzDecoder::new(plain))),
         [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => {
             Box::new(BufReader::with_capacity(1 << 16, Zstd::new(plain)))
@@ -184,4 +194,44 @@ impl Read for Zstd {
 
 fn damaged(problem: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, problem.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(96))]
+
+        /// Any bytes are lines, in order, or an error; those of a plain file are all there.
+        #[test]
+        fn any_file_is_read_to_its_end(
+            magic in prop_oneof![
+                Just(&b""[..]),
+                Just(&b"\x1f\x8b\x08"[..]),
+                Just(&b"\x28\xb5\x2f\xfd"[..]),
+                Just(&b"\x50\x2a\x4d\x18"[..]),
+            ],
+            rest in proptest::collection::vec(prop_oneof![Just(b'\n'), Just(b' '), any::<u8>()], 0..200),
+        ) {
+            let bytes = [magic, &rest].concat();
+            let Ok(file) = decompressed(Box::new(io::Cursor::new(bytes.clone()))) else {
+                return Ok(());
+            };
+            let lines: Vec<(u64, Line)> = lines_of(file).collect();
+            prop_assert!(lines.windows(2).all(|it| it[0].0 < it[1].0));
+            let is_plain = magic.is_empty() && !bytes.starts_with(&[0x1f, 0x8b]);
+            let written = bytes.split(|it| *it == b'\n').count() as u64;
+            prop_assert!(!is_plain || lines.iter().all(|it| it.0 <= written));
+            for (number, line) in lines.iter().filter(|_| is_plain) {
+                let index = usize::try_from(number - 1).unwrap();
+                let written = bytes.split(|it| *it == b'\n').nth(index).unwrap();
+                let written = written.strip_prefix("\u{FEFF}".as_bytes()).unwrap_or(written);
+                let read = line.as_ref().ok().map(|it| it.trim_end_matches('\n').as_bytes());
+                prop_assert!(read.is_none_or(|it| it == written), "{number}");
+            }
+        }
+    }
 }

@@ -238,6 +238,12 @@ impl Head {
     }
 }
 
+/// A head that is read from bytes, written again.
+pub(crate) fn head_again(bytes: &[u8]) -> Option<Vec<u8>> {
+    let head = Head::of_bytes(bytes.first_chunk()?).ok()?;
+    Some(head.to_bytes())
+}
+
 fn sync_folder_of(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }

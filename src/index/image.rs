@@ -33,7 +33,7 @@ use crate::index::columns::{COLUMN_WORDS, Columns};
 use crate::index::memory::MemoryIndex;
 use crate::index::numbers::{Gaps, Numbers};
 use crate::index::postings::{Postings, TABLES};
-use crate::index::table::Table;
+use crate::index::table::{HOMES_MIN, Table};
 
 /// Parts of an image, which are written and read apart.
 pub const IMAGE_PARTS: usize = 4;
@@ -190,12 +190,7 @@ impl MemoryIndex {
         else {
             return Err(damaged("a section stands in the wrong place"));
         };
-        let slots = decode_slots(slots).ok_or_else(|| damaged("the slots of a table"))?;
-        let (homes, used, ascending) = slots;
-        let salt = u32::try_from(place).unwrap_or(u32::MAX);
-        let table = Table::of(salt, homes, decode_lists(lists.words)?, ascending);
-        let table = table.filter(|it| it.used == used);
-        let table = table.ok_or_else(|| damaged("a table is out of order"))?;
+        let table = decode_table(place, slots, lists.words)?;
         if let Some(old) = postings.write().get_mut(place) {
             *old = table;
         }
@@ -272,6 +267,30 @@ impl<'a> Section<'a> {
     }
 }
 
+fn decode_table(place: usize, slots: &[u64], lists: &[u64]) -> Result<Table, ImageError> {
+    let damaged = ImageError::Damaged;
+    let slots = decode_slots(slots).ok_or_else(|| damaged("the slots of a table"))?;
+    let (homes, used, ascending) = slots;
+    let salt = u32::try_from(place).unwrap_or(u32::MAX);
+    let table = Table::of(salt, homes, decode_lists(lists)?, ascending);
+    let table = table.filter(|it| it.used == used);
+    table.ok_or_else(|| damaged("a table is out of order"))
+}
+
+/// A table that is read from the words of an image, written again.
+pub(crate) fn table_again(slots: &[u64], lists: &[u64]) -> Result<TableWords, ImageError> {
+    let table = decode_table(0, slots, lists)?;
+    let (mut slots, mut bytes) = (Vec::new(), Vec::new());
+    encode_slots(&table, &mut slots);
+    encode_lists(&table, &mut bytes)?;
+    bytes.resize(bytes.len().next_multiple_of(size_of::<u64>()), 0);
+    let (words, _) = bytes.as_chunks();
+    Ok((slots, words.iter().map(|it| u64::from_le_bytes(*it)).collect()))
+}
+
+/// Slots and lists of a table.
+type TableWords = (Vec<u64>, Vec<u64>);
+
 /// The number of homes, of slots and of those in use, the bits of [`Packing`], and each
 /// slot in use: by Rice's code how far its tag is above the one before, then [`packed_number`].
 /// A posting takes 36 bits at a million articles.
@@ -325,6 +344,12 @@ fn decode_slots(words: &[u64]) -> Option<(usize, usize, impl Iterator<Item = u64
     if used > len || homes > len || len > SLOTS_MAX || bits_max > u32::BITS {
         return None;
     }
+    // Memory is taken for what is there, whatever the words say: a slot has one bit more.
+    let slot_bits = (gap_bits + number_bits) as usize + 1;
+    if used > packed.len() * 64 / slot_bits {
+        return None;
+    }
+    let homes = homes.min((HOMES_TO_USED * used).max(HOMES_MIN));
     let mut bits = BitReader::new(packed);
     let mut tag = 0_u32;
     let ascending = (0..used).map_while(move |_| {
@@ -334,6 +359,10 @@ fn decode_slots(words: &[u64]) -> Option<(usize, usize, impl Iterator<Item = u64
     });
     Some((homes, used, ascending))
 }
+
+/// Homes of a table that is read, to slots in use, at most: one that has lost more than
+/// half of its slots becomes smaller.
+const HOMES_TO_USED: usize = 2;
 
 /// Slots of one table, at most: no table has as many.
 const SLOTS_MAX: usize = 1 << 30;
@@ -488,6 +517,23 @@ mod tests {
         let back = Table::of(3, homes, lists, ascending).unwrap();
         assert_eq!((back.used, back.slots.is_narrow()), (used, true));
         assert_eq!(back.all(), table.all());
+    }
+
+    #[test]
+    fn a_table_takes_no_more_memory_than_its_slots_need() {
+        let packing = (4 << 32) | 3;
+        assert!(decode_table(0, &[1 << 28, 1 << 29, 1 << 28, packing, 0], &[0]).is_err());
+        let table = decode_table(0, &[1 << 28, 1 << 29, 1, packing, 0b10_0000], &[0]).unwrap();
+        assert_eq!((table.used, table.slots.homes()), (1, HOMES_MIN));
+        // And one that was emptied is small after a start.
+        let mut table = Table::new(3);
+        let tag = |number| hash::high_half(hash::mix(u64::from(number) + 1));
+        (0..10_000).for_each(|it| table.insert(tag(it), it));
+        (100..10_000).for_each(|it| table.remove(tag(it), it));
+        let mut words = Vec::new();
+        encode_slots(&table, &mut words);
+        let back = decode_table(3, &words, &[0]).unwrap();
+        assert_eq!((back.slots.homes(), back.all()), (200, table.all()));
     }
 
     #[test]

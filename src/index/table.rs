@@ -21,7 +21,7 @@ const PLAIN_AGAIN: usize = 6;
 /// Share of the homes that are used, at most, in tenths: the mean is lower by what a
 /// table grows by.
 const LOAD_TENTHS: usize = 9;
-const HOMES_MIN: usize = 8;
+pub(super) const HOMES_MIN: usize = 8;
 
 /// Postings by tag.
 #[derive(Debug)]

@@ -13,16 +13,16 @@ const ENTRY_BYTES: usize = 8;
 
 /// A pack that is read.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Pack<'a> {
+pub(crate) struct Pack<'a> {
     entries: &'a [[u8; ENTRY_BYTES]],
     records: &'a [u8],
 }
 
 /// What is wrong with a pack.
-pub(super) type Damage = &'static str;
+pub(crate) type Damage = &'static str;
 
 impl<'a> Pack<'a> {
-    pub(super) fn of(bytes: &'a [u8]) -> Result<Self, Damage> {
+    pub(crate) fn of(bytes: &'a [u8]) -> Result<Self, Damage> {
         const CUT: Damage = "a pack of records is cut short";
         let (count, rest) = bytes.split_first_chunk::<COUNT_BYTES>().ok_or(CUT)?;
         let count = u32::from_le_bytes(*count) as usize;
@@ -32,19 +32,19 @@ impl<'a> Pack<'a> {
     }
 
     /// The bytes of a record.
-    pub(super) fn get(self, number: u32) -> Result<Option<&'a [u8]>, Damage> {
+    pub(crate) fn get(self, number: u32) -> Result<Option<&'a [u8]>, Damage> {
         let found = self.entries.binary_search_by_key(&number, |it| entry(*it).0);
         found.ok().map(|at| self.record(at)).transpose()
     }
 
     /// All records with their numbers, ascending.
-    pub(super) fn records(self) -> impl Iterator<Item = Result<(u32, &'a [u8]), Damage>> {
+    pub(crate) fn records(self) -> impl Iterator<Item = Result<(u32, &'a [u8]), Damage>> {
         let numbers = self.entries.iter().map(|it| entry(*it).0);
         numbers.enumerate().map(move |(at, number)| Ok((number, self.record(at)?)))
     }
 
     /// The greatest number.
-    pub(super) fn last(self) -> Option<u32> {
+    pub(crate) fn last(self) -> Option<u32> {
         self.entries.last().map(|it| entry(*it).0)
     }
 
@@ -63,7 +63,7 @@ fn entry(bytes: [u8; ENTRY_BYTES]) -> (u32, u32) {
 
 /// A pack in the making.
 #[derive(Debug, Default)]
-pub(super) struct PackBuilder {
+pub(crate) struct PackBuilder {
     entries: Vec<u8>,
     records: Vec<u8>,
     first: Option<u32>,
@@ -71,7 +71,7 @@ pub(super) struct PackBuilder {
 
 impl PackBuilder {
     /// Appends a record; its number is greater than those before.
-    pub(super) fn push(&mut self, number: u32, record: &[u8]) {
+    pub(crate) fn push(&mut self, number: u32, record: &[u8]) {
         self.first.get_or_insert(number);
         self.records.extend_from_slice(record);
         let end = u32::try_from(self.records.len()).unwrap_or(u32::MAX);
@@ -80,17 +80,17 @@ impl PackBuilder {
     }
 
     /// Bytes of the pack with one more record of so many bytes.
-    pub(super) fn bytes_with(&self, record: usize) -> usize {
+    pub(crate) fn bytes_with(&self, record: usize) -> usize {
         COUNT_BYTES + self.entries.len() + ENTRY_BYTES + self.records.len() + record
     }
 
     /// The number of its first record; `None` where it has none.
-    pub(super) fn first(&self) -> Option<u32> {
+    pub(crate) fn first(&self) -> Option<u32> {
         self.first
     }
 
     /// The pack.
-    pub(super) fn finish(self) -> Vec<u8> {
+    pub(crate) fn finish(self) -> Vec<u8> {
         let count = u32::try_from(self.entries.len() / ENTRY_BYTES).unwrap_or(u32::MAX);
         [&count.to_le_bytes()[..], &self.entries, &self.records].concat()
     }

@@ -21,11 +21,27 @@ pub enum Piece {
 
 /// Gives the pieces of a character, in order; none where it leaves no trace.
 pub fn pieces(character: char, mut emit: impl FnMut(Piece)) {
-    decompose_compatible(character, |part| {
-        for lower in part.to_lowercase() {
-            decompose_compatible(lower, |last| fold(last, &mut emit));
-        }
-    });
+    decompose_compatible(character, |part| pieces_of_part(part, &mut emit));
+}
+
+/// Gives what a character decomposes into (NFKD): the pieces of these are its pieces.
+pub fn parts(character: char, emit: impl FnMut(char)) {
+    decompose_compatible(character, emit);
+}
+
+/// The same as [`pieces`] for a character that decomposes into itself alone.
+pub fn pieces_of_part(part: char, emit: &mut impl FnMut(Piece)) {
+    if is_plain_han(part) || is_plain_kana(part) {
+        return emit(Piece::Letter(part));
+    }
+    for lower in part.to_lowercase() {
+        decompose_compatible(lower, |last| fold(last, emit));
+    }
+}
+
+/// Whether the only piece of a character is itself: most of Han.
+pub fn is_plain_han(character: char) -> bool {
+    matches!(character, '\u{3400}'..='\u{4DBF}' | '\u{4E00}'..='\u{9FFF}')
 }
 
 /// Whether a script writes words without spaces, so that each of its
@@ -39,6 +55,11 @@ pub fn is_spaceless(letter: char) -> bool {
         | '\u{3041}'..='\u{30FF}' | '\u{31F0}'..='\u{31FF}' | '\u{1B000}'..='\u{1B16F}' // kana
         | '\u{3400}'..='\u{4DBF}' | '\u{4E00}'..='\u{9FFF}' | '\u{F900}'..='\u{FAFF}'
         | '\u{20000}'..='\u{3FFFF}') // Han
+}
+
+/// Whether the only piece of a part is itself: kana, without their marks.
+fn is_plain_kana(part: char) -> bool {
+    matches!(part, '\u{3041}'..='\u{3096}' | '\u{30A1}'..='\u{30FA}' | '\u{30FC}')
 }
 
 /// The pieces of one character, packed for a table look-up.
@@ -139,9 +160,9 @@ fn is_ignored(character: char) -> bool {
         | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{E0000}'..='\u{E0FFF}')
 }
 
-/// The diacritics of Latin, Greek, Cyrillic, Arabic and Hebrew. The marks of
-/// Indic scripts, Thai, kana and others make other words, and stay.
-fn is_dropped_mark(mark: char) -> bool {
+/// The diacritics of Latin, Greek, Cyrillic, Arabic and Hebrew, which leave no trace. The
+/// marks of Indic scripts, Thai, kana and others make other words, and stay.
+pub fn is_dropped_mark(mark: char) -> bool {
     matches!(mark,
         '\u{0300}'..='\u{036F}' | '\u{0483}'..='\u{0489}' // Latin, Greek, Cyrillic
         | '\u{0591}'..='\u{05C7}'                         // Hebrew
@@ -191,6 +212,26 @@ mod tests {
         assert_eq!(folded("हिन्दी"), "हिन्दी");
         assert_eq!(folded("ไทยที่"), "ไทยที่");
         assert_ne!(folded("が"), folded("か"));
+    }
+
+    #[test]
+    fn what_is_known_of_a_character_is_what_its_pieces_are() {
+        for character in '\0'..=char::MAX {
+            let whole = folded(&character.to_string());
+            let mut of_parts = String::new();
+            parts(character, |it| of_parts.push_str(&folded(&it.to_string())));
+            assert_eq!(whole, of_parts, "{:x}", u32::from(character));
+            if is_combining_mark(character) && is_dropped_mark(character) {
+                assert_eq!(whole, "", "{:x}", u32::from(character));
+            }
+            if is_plain_han(character) || is_plain_kana(character) {
+                let lower = character.to_lowercase().to_string();
+                assert_eq!(lower, character.to_string());
+                assert!(character.is_alphanumeric() && !is_combining_mark(character));
+                assert!(!is_ignored(character) && is_spaceless(character));
+                assert!(!is_plain_han(character) || whole == lower);
+            }
+        }
     }
 
     #[test]

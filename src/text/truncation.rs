@@ -64,6 +64,10 @@ fn gap_after<'a>(text: &'a str, tokens: &Tokens, end: usize) -> &'a str {
 /// Where in a gap the first truncation mark begins.
 fn first_mark(gap: &str) -> Option<usize> {
     const MARKS: [&str; 6] = ["..", "…", ". . .", "&hellip;", "&#8230;", "&#x2026;"];
+    // Most texts end in a full stop at most, and six searches take longer than to see that.
+    if gap.len() < 2 {
+        return None;
+    }
     MARKS.iter().filter_map(|it| gap.find(it)).min()
 }
 

@@ -146,6 +146,11 @@ mod tests {
         );
         let expiring = read(r#"{"id":"a","expire_time":"2026-01-02"}"#).unwrap();
         assert_eq!(expiring.expire_time.unwrap().seconds, 1_767_312_000);
+        assert!(
+            read(r#"{"id":"a","date":"+025025-01-02"}"#)
+                .unwrap_err()
+                .contains("\"+025025-01-02\" is not in the years 1 to 9999")
+        );
         assert_eq!(
             read(r#"{"id":"a","date":"2026-01-02"}"#).unwrap().published_time.unwrap().nanos,
             0

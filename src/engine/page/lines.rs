@@ -11,10 +11,10 @@ use crate::engine::error::EngineError;
 use crate::engine::page::{MATCHED_LINES_MAX, Page, Relative, is_teaser};
 use crate::engine::teaser::{Asked, Depth, TEASER_TOKENS_MAX, TeaserAnswer};
 use crate::hash::{HashMap, HashSet};
-use crate::index::keys::FieldTokens;
 use crate::matching::overlap::Relation;
 use crate::matching::runs;
 use crate::matching::verdict::{TEASER_WORDS_MIN, Verdict};
+use crate::shingle::{self, SHINGLE_TOKENS, Shingle};
 use crate::text::page::SegmentKind;
 use crate::text::tokens::{TokenHash, Tokens};
 
@@ -45,15 +45,22 @@ impl Lines {
         let mut lines = vec![Line::default(); page.blocks.len()];
         let can_be = |it: &Tokens| !it.is_empty() && it.len() <= TEASER_TOKENS_MAX;
         let open = lines.iter_mut().zip(page.blocks).filter(|(_, it)| can_be(&it.tokens));
+        let mut asked = Vec::new();
         for (line, block) in open.take(MATCHED_LINES_MAX) {
             line.is_open = true;
-            if block.words < TEASER_WORDS_MIN {
-                continue;
+            if block.words >= TEASER_WORDS_MIN {
+                asked.push((line, block.tokens.hashes.as_slice()));
             }
-            for (at, (duplicate, fields)) in body.iter().enumerate() {
-                if stands_in(&block.tokens.hashes, fields) {
-                    line.holders.push(at);
-                    line.is_own |= duplicate.relation != Relation::Overlaps;
+        }
+        let mut search = Search::new(asked.iter().map(|it| it.1));
+        for (at, (duplicate, fields)) in body.iter().enumerate() {
+            for field in [fields.text(), fields.title(), fields.description()] {
+                search.enter(field);
+                for (line, words) in &mut asked {
+                    if line.holders.last() != Some(&at) && search.finds(words) {
+                        line.holders.push(at);
+                        line.is_own |= duplicate.relation != Relation::Overlaps;
+                    }
                 }
             }
         }
@@ -154,10 +161,56 @@ impl Core {
     }
 }
 
-/// Whether words stand in a field of an article as they are.
-fn stands_in(words: &[TokenHash], fields: &FieldTokens) -> bool {
-    let [title, description, text] = [fields.title(), fields.description(), fields.text()];
-    [text, title, description].into_iter().any(|it| runs::place_of(words, it).is_some())
+/// Tokens that are looked through for lines from where they may begin, at most. A page has
+/// three times its own length of them, unless it is made of what it does not end as.
+const SEARCHED_TOKENS_MAX: usize = 1 << 26;
+
+/// Looks for many lines in one field after the other, each of which is read once for the
+/// beginnings of all lines.
+struct Search<'a> {
+    beginnings: HashSet<Shingle>,
+    field: &'a [TokenHash],
+    /// Where each of the beginnings stands first.
+    first: HashMap<Shingle, usize>,
+    tokens_left: usize,
+}
+
+impl<'a> Search<'a> {
+    fn new<'w>(lines: impl Iterator<Item = &'w [TokenHash]>) -> Self {
+        let beginnings = lines.filter_map(beginning).collect();
+        let first = HashMap::default();
+        Self { beginnings, field: &[], first, tokens_left: SEARCHED_TOKENS_MAX }
+    }
+
+    fn enter(&mut self, field: &'a [TokenHash]) {
+        self.field = field;
+        self.first.clear();
+        for (at, shingle) in shingle::shingles(field).into_iter().enumerate() {
+            if self.beginnings.contains(&shingle) {
+                self.first.entry(shingle).or_insert(at);
+            }
+        }
+    }
+
+    /// Whether the words stand in the field as they are.
+    fn finds(&mut self, words: &[TokenHash]) -> bool {
+        let from = match beginning(words) {
+            Some(it) => self.first.get(&it).copied(),
+            None => Some(0),
+        };
+        let Some(behind) = from.and_then(|it| self.field.get(it..)) else { return false };
+        if self.tokens_left == 0 {
+            return false;
+        }
+        let found = runs::place_of(words, behind);
+        self.tokens_left = self.tokens_left.saturating_sub(found.unwrap_or(behind.len()));
+        found.is_some()
+    }
+}
+
+/// The first shingle of a line; `None` where it has fewer tokens than one.
+fn beginning(words: &[TokenHash]) -> Option<Shingle> {
+    shingle::shingles(words.get(..SHINGLE_TOKENS)?).first().copied()
 }
 
 #[cfg(test)]
@@ -167,6 +220,7 @@ mod tests {
     use crate::engine::page::PageRequest;
     use crate::engine::story::StoryId;
     use crate::index::Filter;
+    use crate::index::keys::FieldTokens;
     use crate::matching::overlap::Overlap;
     use crate::store::ArticleNumber;
     use crate::text::cues::Cues;
@@ -199,6 +253,24 @@ mod tests {
         };
         let (verdict, matches) = (Verdict::Match, vec![found]);
         TeaserAnswer { verdict, matches, evidence_bits_min: 20.0, id: None }
+    }
+
+    #[test]
+    fn words_are_found_wherever_they_stand_and_within_the_limit() {
+        let tokens = |text: &str| Tokens::of(text).hashes;
+        let field = tokens("a b c x a b c d e f a b");
+        let lines = ["a b c d", "b c x", "a b c x y", "e f a b", "f a b a", "f a"].map(tokens);
+        let mut search = Search::new(lines.iter().map(Vec::as_slice));
+        search.enter(&field);
+        let found = lines.each_ref().map(|it| search.finds(it));
+        assert_eq!(found, [true, true, false, true, false, true]);
+        search.enter(&lines[1]);
+        assert_eq!(
+            lines.each_ref().map(|it| search.finds(it)),
+            [false, true, false, false, false, false]
+        );
+        search.tokens_left = 0;
+        assert!(!search.finds(&lines[1]));
     }
 
     #[test]

@@ -16,7 +16,6 @@ use doublon::engine::find::{FindRequest, Target};
 use doublon::engine::page::PageRequest;
 use doublon::engine::sign;
 use doublon::engine::{Engine, Options};
-use doublon::index::Filter;
 use doublon::index::memory::MemoryIndex;
 use doublon::shingle;
 use doublon::sketch::Sketch;

@@ -79,8 +79,8 @@ impl Expiry {
 
 /// Has an article that is due looked at again by the next commit that looks.
 pub(super) fn put_off(draft: &mut Draft, number: ArticleNumber, now_ms: u64) {
-    let now_s = i64::try_from(now_ms / 1000).unwrap_or(i64::MAX);
-    draft.set(Space::Expiry, expiry_key(now_s, number), []);
+    let seconds = i64::try_from(now_ms / 1000).unwrap_or(i64::MAX);
+    draft.set(Space::Expiry, expiry_key(seconds, number), []);
 }
 
 /// Those whose own time is over.

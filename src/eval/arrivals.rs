@@ -54,18 +54,18 @@ pub(super) fn evaluate(
                 continue;
             };
             let found = by_id.get(it.matched.id.as_str());
-            match found.map(|it| truths.outcome(truth, it)) {
-                Some(Outcome::Right | Outcome::SameText) => report.resolved_right += 1,
-                _ => {
-                    report.resolved_wrong += 1;
-                    watch.error(&json!({
-                        "part": "arrivals", "problem": "resolved wrongly",
-                        "teaser": it.teaser.text, "article_id": truth.row.article_id,
-                        "found": it.matched.id.as_str(), "kind": format!("{:?}", it.matched.kind),
-                        "similarity": it.matched.similarity,
-                        "confidence": it.matched.confidence, "bits": it.matched.evidence_bits,
-                    }));
-                }
+            let outcome = found.map(|it| truths.outcome(truth, it));
+            if let Some(Outcome::Right | Outcome::SameText) = outcome {
+                report.resolved_right += 1;
+            } else {
+                report.resolved_wrong += 1;
+                watch.error(&json!({
+                    "part": "arrivals", "problem": "resolved wrongly",
+                    "teaser": it.teaser.text, "article_id": truth.row.article_id,
+                    "found": it.matched.id.as_str(), "kind": format!("{:?}", it.matched.kind),
+                    "similarity": it.matched.similarity,
+                    "confidence": it.matched.confidence, "bits": it.matched.evidence_bits,
+                }));
             }
         }
     }
@@ -127,12 +127,12 @@ fn put_in_order(engine: &Engine, data: &Dataset, watch: &Watch<'_>) -> Result<us
     let mut dates: Vec<&str> =
         rows.iter().map(|it| it.1.date.as_str()).filter(|it| !it.is_empty()).collect();
     dates.sort_unstable();
-    let date = |(at, row): &(usize, &ArticleRow)| -> String {
+    let day = |(at, row): &(usize, &ArticleRow)| -> String {
         let any = usize::try_from(chance(*at) >> 1).unwrap_or(0) % dates.len().max(1);
         let any = dates.get(any).copied().unwrap_or_default();
         if row.date.is_empty() { any.to_owned() } else { row.date.clone() }
     };
-    rows.sort_by_cached_key(|it| (date(it), chance(it.0)));
+    rows.sort_by_cached_key(|it| (day(it), chance(it.0)));
     let mut stored = 0;
     for part in rows.chunks(PUT_BATCH) {
         let mut requests = Vec::with_capacity(part.len());

@@ -202,6 +202,17 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn a_line_beyond_the_limit_is_told_and_the_next_one_is_read() {
+        let file = ["x".repeat(LINE_BYTES_MAX - 1), "y".repeat(LINE_BYTES_MAX + 1), "z".into()];
+        let file = Box::new(io::Cursor::new(file.join("\n").into_bytes()));
+        let lines: Vec<(u64, Line)> = lines_of(file).collect();
+        let lengths: Vec<Option<usize>> =
+            lines.iter().map(|it| it.1.as_ref().ok().map(String::len)).collect();
+        assert_eq!(lengths, [Some(LINE_BYTES_MAX), None, Some(1)]);
+        assert_eq!(lines[1].1, Err("the line has more than 16777216 bytes".to_owned()));
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(96))]
 

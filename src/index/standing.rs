@@ -22,12 +22,15 @@ const SHORT_SHINGLES: usize = 12;
 const EDITED_ONE_IN: usize = 3;
 /// Terms of a teaser that are kept, at most.
 const TERMS_MAX: usize = 64;
-/// Postings of one shingle that many teasers have, that an article follows, at most.
+/// Postings of shingles that an article follows, the rarest shingles first.
+const ANCHOR_POSTINGS_MAX: usize = 6144;
+/// Of the postings of one shingle that many teasers have, at most.
 const POPULAR_FOLLOWED_MAX: usize = 512;
-/// The same of all such shingles of an article.
-const POPULAR_FOLLOWED_TOTAL: usize = 16_384;
 /// Postings of terms that an article follows, the rarest terms first.
-const TERM_POSTINGS_MAX: usize = 8192;
+const TERM_POSTINGS_MAX: usize = 2048;
+/// Anchors of a teaser up to which one shared with an article is enough; of others, at
+/// least two are.
+const SINGLE_MAX: usize = 1;
 /// Share of a teaser's terms that must be among those of an article that are followed.
 const TERMS_SHARE_MIN: f64 = 0.35;
 /// Shared terms of a teaser in other words, at least.
@@ -63,13 +66,20 @@ pub struct ArrivalQuery<'a> {
 #[derive(Debug)]
 pub struct StandingIndex {
     anchors: Postings,
+    /// Anchors of teasers of which one is enough.
+    singles: Postings,
     terms: Postings,
     needs: RwLock<HashMap<u32, Needs>>,
 }
 
 impl Default for StandingIndex {
     fn default() -> Self {
-        Self { anchors: Postings::new(), terms: Postings::new(), needs: RwLock::default() }
+        Self {
+            anchors: Postings::new(),
+            singles: Postings::new(),
+            terms: Postings::new(),
+            needs: RwLock::default(),
+        }
     }
 }
 
@@ -90,7 +100,8 @@ impl StandingKeys {
         let repeated = all - anchors.len();
         let standing = anchors.len().saturating_sub(edits * spoilt + repeated);
         // Fewer, so that one with more words changed is found too.
-        let needed = standing.min(anchors.len().div_ceil(EDITED_ONE_IN)).max(1);
+        let least = if anchors.len() <= SINGLE_MAX { 1 } else { 2 };
+        let needed = standing.min(anchors.len().div_ceil(EDITED_ONE_IN)).max(least);
         let mut terms = term::distinct([tokens]);
         terms.truncate(TERMS_MAX);
         let needed_terms = (TERMS_SHARE_MIN * terms.len() as f64).ceil() as u16;
@@ -106,14 +117,14 @@ impl StandingIndex {
     /// Adds a teaser.
     pub fn insert(&self, number: u32, keys: &StandingKeys) {
         self.needs.write().unwrap_or_else(PoisonError::into_inner).insert(number, keys.needs);
-        self.anchors.insert(&keys.anchors, number);
+        self.anchors_of(keys).insert(&keys.anchors, number);
         self.terms.insert(&keys.terms, number);
     }
 
     /// Removes a teaser, given as it was inserted.
     pub fn remove(&self, number: u32, keys: &StandingKeys) {
         self.needs.write().unwrap_or_else(PoisonError::into_inner).remove(&number);
-        self.anchors.remove(&keys.anchors, number);
+        self.anchors_of(keys).remove(&keys.anchors, number);
         self.terms.remove(&keys.terms, number);
     }
 
@@ -131,7 +142,8 @@ impl StandingIndex {
     pub fn bytes(&self) -> u64 {
         let needs = self.needs.read().unwrap_or_else(PoisonError::into_inner);
         let slot = size_of::<(u32, Needs)>() + 1;
-        self.anchors.sizes().1 + self.terms.sizes().1 + (needs.capacity() * slot) as u64
+        let postings = [&self.anchors, &self.singles, &self.terms];
+        postings.map(|it| it.sizes().1).iter().sum::<u64>() + (needs.capacity() * slot) as u64
     }
 
     /// The numbers of the teasers that may belong to an article, ascending: all that stand
@@ -142,19 +154,16 @@ impl StandingIndex {
         if needs.is_empty() {
             return Vec::new();
         }
-        let enough = |number: u32, votes: u32, needed: fn(Needs) -> u16| {
-            needs.get(&number).is_some_and(|it| votes >= u32::from(needed(*it)))
+        let enough = |it: &(u32, u32), needed: fn(Needs) -> u16| {
+            needs.get(&it.0).is_some_and(|needs| it.1 >= u32::from(needed(*needs)))
         };
-        let mut proposed: Vec<u32> = self
-            .votes_of_anchors(query.shingles)
-            .into_iter()
-            .filter(|(number, votes)| enough(*number, *votes, |it| it.anchors))
-            .map(|it| it.0)
-            .collect();
-        let mut by_terms: Vec<(u32, u32)> = self
-            .votes_of_terms(query.terms)
-            .into_iter()
-            .filter(|(number, votes)| enough(*number, *votes, |it| it.terms))
+        let anchors = votes(&self.anchors, query.shingles, ANCHOR_POSTINGS_MAX);
+        let anchored = counted(&anchors, 2).filter(|it| enough(it, |it| it.anchors));
+        let mut proposed: Vec<u32> = anchored.map(|it| it.0).collect();
+        proposed.extend(votes(&self.singles, query.shingles, ANCHOR_POSTINGS_MAX));
+        let terms = votes(&self.terms, query.terms, TERM_POSTINGS_MAX);
+        let mut by_terms: Vec<(u32, u32)> = counted(&terms, SHARED_TERMS_MIN)
+            .filter(|it| enough(it, |it| it.terms))
             .map(|(number, votes)| (u32::MAX - votes, number))
             .collect();
         by_terms.sort_unstable();
@@ -164,46 +173,43 @@ impl StandingIndex {
         proposed
     }
 
-    fn votes_of_anchors(&self, shingles: &[u64]) -> HashMap<u32, u32> {
-        let found = self.anchors.find(shingles);
-        let mut votes: HashMap<u32, u32> = HashMap::default();
-        let mut followed = 0;
-        for (at, (key, frequency)) in
-            shingles.iter().zip(found.frequencies(0..shingles.len())).enumerate()
-        {
-            if frequency <= POPULAR_ABOVE {
-                for number in found.numbers(at) {
-                    *votes.entry(*number).or_default() += 1;
-                }
-            } else if followed < POPULAR_FOLLOWED_TOTAL {
-                self.anchors.each(*key, 0, POPULAR_FOLLOWED_MAX, |number| {
-                    *votes.entry(number).or_default() += 1;
-                    followed += 1;
-                    true
-                });
-            }
-        }
-        votes
+    fn anchors_of(&self, keys: &StandingKeys) -> &Postings {
+        if keys.anchors.len() <= SINGLE_MAX { &self.singles } else { &self.anchors }
     }
+}
 
-    fn votes_of_terms(&self, terms: &[Term]) -> HashMap<u32, u32> {
-        let found = self.terms.find(terms);
-        let mut ranked: Vec<(u32, Term)> =
-            found.frequencies(0..terms.len()).zip(terms.iter().copied()).collect();
-        ranked.retain(|it| it.0 > 0);
-        ranked.sort_unstable();
-        let mut votes: HashMap<u32, u32> = HashMap::default();
-        let mut left = TERM_POSTINGS_MAX;
-        for (frequency, term) in ranked {
-            let Some(rest) = left.checked_sub(frequency as usize) else { break };
-            left = rest;
-            self.terms.each(term, 0, TERM_POSTINGS_MAX, |number| {
-                *votes.entry(number).or_default() += 1;
+/// The numbers that keys have, once for each of the keys, ascending: those of the rarest
+/// keys, at most so many.
+fn votes(postings: &Postings, keys: &[u64], count_max: usize) -> Vec<u32> {
+    let found = postings.find(keys);
+    let mut ranked: Vec<(u32, usize)> =
+        found.frequencies(0..keys.len()).zip(0..).filter(|it| it.0 > 0).collect();
+    ranked.sort_unstable();
+    let mut votes = Vec::with_capacity(count_max);
+    for (frequency, at) in ranked {
+        let left = count_max.saturating_sub(votes.len());
+        if left == 0 {
+            break;
+        }
+        if frequency <= POPULAR_ABOVE {
+            votes.extend(found.numbers(at).iter().take(left));
+        } else if let Some(key) = keys.get(at) {
+            postings.each(*key, 0, left.min(POPULAR_FOLLOWED_MAX), |number| {
+                votes.push(number);
                 true
             });
         }
-        votes
     }
+    votes.sort_unstable();
+    votes
+}
+
+/// Each number that stands there so often, and how often.
+fn counted(sorted: &[u32], count_min: u32) -> impl Iterator<Item = (u32, u32)> {
+    sorted
+        .chunk_by(|a, b| a == b)
+        .filter_map(|it| Some((*it.first()?, u32::try_from(it.len()).ok()?)))
+        .filter(move |it| it.1 >= count_min)
 }
 
 #[cfg(test)]

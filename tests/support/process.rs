@@ -15,10 +15,15 @@ pub(crate) struct Process {
     log: Arc<Mutex<Vec<String>>>,
 }
 
+/// Another binary can be given, that is not replaced while a long test runs.
+fn binary() -> String {
+    std::env::var("DOUBLON_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_doublon").to_owned())
+}
+
 impl Process {
     /// Starts it on a free port and waits until it takes calls.
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_doublon"));
+        let mut command = Command::new(binary());
         command.arg("serve").args(arguments);
         Self::spawn(command)
     }
@@ -31,7 +36,7 @@ impl Process {
     pub(crate) fn behind(shell: &str, arguments: &[&str]) -> Self {
         let mut command = Command::new("sh");
         let script = format!("{shell}\nexec \"$0\" serve \"$@\"");
-        command.args(["-c", &script, env!("CARGO_BIN_EXE_doublon")]).args(arguments);
+        command.args(["-c", &script, &binary()]).args(arguments);
         Self::spawn(command)
     }
 

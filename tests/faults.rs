@@ -178,6 +178,21 @@ fn a_record_that_is_garbage_fails_its_own_calls_and_ends_no_writer() {
 }
 
 #[test]
+fn a_panic_of_the_writer_fails_the_commit_and_the_next_is_done() {
+    let disk = Arc::new(Disk::default());
+    let engine = open(&disk);
+    put(&engine, 0).unwrap();
+    for round in 1..4 {
+        disk.fails(Some(Fault::Panic));
+        put(&engine, round).unwrap_err();
+        disk.fails(None);
+        put_in_the_end(&engine, 10 + round);
+        assert!(is_there(&engine, 0) && is_there(&engine, 10 + round));
+        is_there(&engine, round);
+    }
+}
+
+#[test]
 fn a_store_says_what_became_of_what_was_in_doubt() {
     let disk = Arc::new(Disk::default());
     let backend: Arc<dyn redb::StorageBackend> = Arc::clone(&disk) as _;

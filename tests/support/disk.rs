@@ -14,6 +14,8 @@ pub(crate) enum Fault {
     /// There is no space for a longer file.
     Grow,
     Everything,
+    /// What is called ends in a panic.
+    Panic,
 }
 
 #[derive(Debug, Default)]
@@ -150,6 +152,8 @@ impl StorageBackend for Disk {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> Result<(), io::Error> {
+        let panics = self.state().fault == Some(Fault::Panic);
+        assert!(!panics, "as told");
         let mut state = self.state();
         state.check()?;
         if let Some(left) = &mut state.power_countdown {

@@ -3,6 +3,7 @@
 //! once. Whether a change whose commit failed is stored all the same is seen then: each
 //! change counts itself.
 
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -78,7 +79,11 @@ impl EmbeddedStore {
             return Err(StoreError::Failing { problem });
         }
         let sequence = held.sequence + 1;
-        match change(held.database.as_ref(), sequence, act) {
+        let changed =
+            catch_unwind(AssertUnwindSafe(|| change(held.database.as_ref(), sequence, act)));
+        // redb may hold locks that are poisoned now.
+        let panicked = |_| Err(failed(redb::StorageError::LockPoisoned(Location::caller())));
+        match changed.unwrap_or_else(panicked) {
             Ok(snapshot) => {
                 if held.failure.take().is_some() {
                     tracing::info!("the store takes writes again");
@@ -154,7 +159,10 @@ impl EmbeddedStore {
     fn reopen(&self, held: &mut Held, error: &StoreError) -> Result<(), StoreError> {
         let begun = self.clock.elapsed();
         // Its file is locked until then.
-        drop((held.database.take(), held.view.take()));
+        let closed = (held.database.take(), held.view.take());
+        if catch_unwind(AssertUnwindSafe(|| drop(closed))).is_err() {
+            tracing::error!("the store was not closed, it ended in a panic before");
+        }
         let opened = self.place.open().and_then(|database| {
             let snapshot = Snapshot::of(&database)?;
             Ok((database, snapshot.sequence()?, snapshot))
@@ -223,7 +231,11 @@ impl StoreError {
         let Self::Database(error) = self else { return false };
         matches!(
             **error,
-            redb::Error::Io(_) | redb::Error::PreviousIo | redb::Error::DatabaseClosed
+            redb::Error::Io(_)
+                | redb::Error::PreviousIo
+                | redb::Error::DatabaseClosed
+                // After a panic.
+                | redb::Error::LockPoisoned(_)
         )
     }
 }

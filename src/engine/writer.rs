@@ -142,6 +142,8 @@ pub(super) struct Committer {
     pub(super) recheck: Recheck,
     /// A commit of which it is not known whether it is stored.
     pub(super) doubt: Option<Doubt>,
+    /// Whether a commit ended in a panic, so that what became of it is not known.
+    has_panicked: bool,
     /// When a failure was logged last.
     failure_logged: Option<Duration>,
 }
@@ -172,6 +174,7 @@ impl Committer {
             swept,
             recheck,
             doubt,
+            has_panicked: false,
             failure_logged,
         }
     }
@@ -212,6 +215,7 @@ impl Committer {
         let work = AssertUnwindSafe(|| self.work(jobs, is_idle));
         catch_unwind(work).unwrap_or_else(|_| {
             tracing::error!("a commit ended in a panic, the writer goes on");
+            self.has_panicked = true;
             self.swept = Some(self.core.clock.elapsed());
             // The index may lack what was committed, or have what was not: candidates
             // without a record do not count, but a teaser that waits must be found.
@@ -225,10 +229,11 @@ impl Committer {
 
     /// Learns what became of a commit that was in doubt.
     fn settle(&mut self) -> Result<(), EngineError> {
-        if self.doubt.is_none() {
+        if self.doubt.is_none() && !self.has_panicked {
             return Ok(());
         }
         let is_stored = self.core.store.recover()?.unwrap_or(false);
+        self.has_panicked = false;
         if let Some(doubt) = self.doubt.take() {
             doubt.settle(&self.core, is_stored);
         }

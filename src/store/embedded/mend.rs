@@ -160,10 +160,11 @@ impl EmbeddedStore {
         let begun = self.clock.elapsed();
         // Its file is locked until then.
         let closed = (held.database.take(), held.view.take());
-        if catch_unwind(AssertUnwindSafe(|| drop(closed))).is_err() {
-            tracing::error!("the store was not closed, it ended in a panic before");
+        if let Err(error) = caught(|| Ok(drop(closed))) {
+            tracing::error!(%error, "the store was not closed in good order");
         }
-        let opened = self.place.open().and_then(|database| {
+        let opened = caught(|| {
+            let database = self.place.open()?;
             let snapshot = Snapshot::of(&database)?;
             Ok((database, snapshot.sequence()?, snapshot))
         });
@@ -198,7 +199,10 @@ impl EmbeddedStore {
 
     /// Reads the disk as it is.
     fn read_on(&self, held: &mut Held) {
-        let opened = self.place.view().and_then(|it| Ok((Snapshot::of(&it)?, it)));
+        let opened = caught(|| {
+            let view = self.place.view()?;
+            Ok((Snapshot::of(&view)?, view))
+        });
         match opened {
             Ok((snapshot, view)) => {
                 held.view = Some(view);
@@ -207,6 +211,12 @@ impl EmbeddedStore {
             Err(error) => tracing::error!(%error, "nor for reads"),
         }
     }
+}
+
+/// After a panic, redb may hold locks that are poisoned: that is a failure as others are.
+fn caught<T>(act: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    catch_unwind(AssertUnwindSafe(act))
+        .unwrap_or_else(|_| Err(failed(redb::StorageError::LockPoisoned(Location::caller()))))
 }
 
 fn change(

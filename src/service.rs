@@ -4,6 +4,7 @@
 mod admission;
 mod audit;
 mod call;
+mod connections;
 mod gate;
 mod handlers;
 mod listen;
@@ -12,9 +13,10 @@ mod reload;
 mod run;
 mod stream;
 pub mod tls;
+mod weight;
 
 pub use crate::service::run::{
-    CONNECTION_WINDOW_BYTES, LISTENING_TARGET, STREAM_WINDOW_BYTES, ServeError, run,
+    CONNECTION_WINDOW_BYTES, LISTENING_TARGET, STREAM_WINDOW_BYTES, ServeError, check, run,
 };
 
 use std::path::PathBuf;

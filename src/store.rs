@@ -167,6 +167,10 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Keeps some bytes by which the records are read, durably.
     fn keep(&self, bytes: &[u8]) -> Result<(), StoreError>;
 
+    /// Opens the store again after a failure, if it is not open. Says whether the change
+    /// that was in doubt is stored, once; `None` if none was.
+    fn recover(&self) -> Result<Option<bool>, StoreError>;
+
     /// What tells this state of the records from others.
     fn state(&self) -> Result<State, StoreError>;
 }
@@ -222,7 +226,20 @@ pub enum StoreError {
     /// All numbers were given out.
     #[error("all {} article numbers are used up: move the articles to a new data folder", ArticleNumber::MAX.0)]
     NumbersUsedUp,
-    /// The database failed.
-    #[error("the store failed ({0}): if this goes on, see to the disk, then restart the service")]
+    /// The database failed; nothing of the change is stored.
+    #[error("the store failed ({0}): retry, and if this goes on, see to the server's disk")]
     Database(#[from] Box<redb::Error>),
+    /// The database failed, and could not be opened again yet.
+    #[error(
+        "the store failed ({0}), and whether the change is stored is known once its disk works again: retry, and see to the server's disk"
+    )]
+    InDoubt(Box<redb::Error>),
+    /// It failed a moment ago, and is tried again soon.
+    #[error(
+        "the store failed ({problem}) and is tried again soon: retry, and if this goes on, see to the server's disk"
+    )]
+    Failing {
+        /// Why it failed.
+        problem: String,
+    },
 }

@@ -33,6 +33,18 @@ pub enum ApiError {
         /// Calls that may wait.
         limit: usize,
     },
+    /// Requests and answers under way have as many bytes as they may.
+    #[error("too many bytes are under way, the limit is {limit}: retry later")]
+    TooHeavy {
+        /// Bytes of all calls together.
+        limit: usize,
+    },
+    /// A request does not arrive.
+    #[error("the request did not arrive within {limit:?}: send it without pauses")]
+    TooSlow {
+        /// How long it may take.
+        limit: Duration,
+    },
     /// The call has no token that is known.
     #[error("{problem}: give one with --token or DOUBLON_TOKEN, as `authorization: Bearer TOKEN`")]
     Unauthenticated {
@@ -121,6 +133,8 @@ fn access_metadata(error: &ApiError) -> Option<(String, String)> {
         ApiError::Engine(_)
         | ApiError::Starting
         | ApiError::Overloaded { .. }
+        | ApiError::TooHeavy { .. }
+        | ApiError::TooSlow { .. }
         | ApiError::Unauthenticated { .. }
         | ApiError::Fault => None,
     }
@@ -130,7 +144,10 @@ fn classify(error: &ApiError) -> (Code, ErrorReason) {
     match error {
         ApiError::Engine(error) => classify_engine(error),
         ApiError::Starting => (Code::Unavailable, ErrorReason::NotReady),
-        ApiError::Overloaded { .. } => (Code::ResourceExhausted, ErrorReason::Overloaded),
+        ApiError::Overloaded { .. } | ApiError::TooHeavy { .. } => {
+            (Code::ResourceExhausted, ErrorReason::Overloaded)
+        }
+        ApiError::TooSlow { .. } => (Code::DeadlineExceeded, ErrorReason::Overloaded),
         ApiError::Unauthenticated { .. } => (Code::Unauthenticated, ErrorReason::Unauthenticated),
         ApiError::PermissionDenied { .. } => {
             (Code::PermissionDenied, ErrorReason::PermissionDenied)

@@ -79,6 +79,10 @@ pub(super) struct Args {
     /// Listen on an address that other machines can reach without TLS or tokens
     #[arg(long)]
     insecure: bool,
+    /// Check the configuration and the files that it names, and exit: 0, or 2 with
+    /// what is wrong
+    #[arg(long)]
+    check_config: bool,
     /// A TOML file with any of these, its keys written with underscores
     #[arg(long, value_name = "FILE", env = "DOUBLON_CONFIG")]
     config: Option<String>,
@@ -86,7 +90,12 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args, common: &Common) -> anyhow::Result<Found> {
     common.access.refuse_in_server()?;
+    let only_checks = args.check_config;
     let resolved = resolve(args)?;
+    if only_checks {
+        service::check(&resolved.settings)?;
+        return Ok(Found::Yes);
+    }
     start_log(&resolved);
     std::panic::set_hook(Box::new(log_panic));
     let listener = TcpListener::bind(resolved.addresses.as_slice()).await.with_context(|| {

@@ -8,6 +8,7 @@
 
 mod articles;
 mod decide;
+pub(super) mod doubt;
 mod teasers;
 
 use std::sync::Arc;
@@ -172,11 +173,7 @@ impl<'a> Commit<'a> {
             result = self.commit(prospect);
         }
         if let Err(error) = &result {
-            tracing::error!(%error, "a commit failed, nothing of it is stored");
-            let stays = core.index.remove(&self.inserted);
-            if let Err(error) = stays {
-                tracing::error!(%error, "the index proposes articles that are not stored");
-            }
+            self.undo(&core, error);
             return (0, result);
         }
         (changes as u64, result)

@@ -48,8 +48,8 @@ pub enum EngineError {
         "what comes behind the cursor r{0} is not remembered: list the teasers, then watch without a cursor"
     )]
     CursorExpired(u64),
-    /// The writer has stopped.
-    #[error("the service is stopping and takes no more writes")]
+    /// The writer has stopped, or ended this commit in a panic.
+    #[error("the service is stopping, or failed at this: retry, and see the server's log")]
     Stopped,
 }
 

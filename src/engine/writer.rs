@@ -2,6 +2,7 @@
 //! order. It takes what has gathered while the last commit was under way, and commits it
 //! as one (group commit).
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use crate::engine::article::ArticleId;
 use crate::engine::checkpoint::Checkpoints;
 use crate::engine::commit::Commit;
+use crate::engine::commit::doubt::Doubt;
 use crate::engine::core::Core;
 use crate::engine::error::EngineError;
 use crate::engine::expiry::Expiry;
@@ -17,6 +19,7 @@ use crate::engine::put::{OnDuplicate, PutAnswer};
 use crate::engine::record::Learner;
 use crate::engine::teaser::{TeaserAnswer, TeaserRequest};
 use crate::engine::watch::record::TeaserId;
+use crate::engine::watch::shelf;
 use crate::hash::HashSet;
 use crate::index::Filter;
 use crate::matching::overlap::Relation;
@@ -28,6 +31,8 @@ const QUEUE_JOBS_MAX: usize = 512;
 const IDLE_LOOK: Duration = Duration::from_secs(1);
 /// The same while there are jobs.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+/// A store that fails is logged so often, at most: its disk may be full, and the log's.
+const FAILURE_LOG_INTERVAL: Duration = Duration::from_secs(1);
 /// Jobs of one commit, at most.
 const COMMIT_JOBS_MAX: usize = 1024;
 /// Bytes of records of one commit, from which on no job is added.
@@ -135,6 +140,12 @@ pub(super) struct Committer {
     swept: Option<Duration>,
     /// Teasers that are matched again when there is nothing else to do.
     pub(super) recheck: Recheck,
+    /// A commit of which it is not known whether it is stored.
+    pub(super) doubt: Option<Doubt>,
+    /// Whether a commit ended in a panic, so that what became of it is not known.
+    has_panicked: bool,
+    /// When a failure was logged last.
+    failure_logged: Option<Duration>,
 }
 
 /// How far the teasers that wait were matched again.
@@ -152,7 +163,20 @@ impl Committer {
     fn new(core: Core, (next, limits): (u32, Limits), checkpoints: Option<Checkpoints>) -> Self {
         let learner = core.dictionary.get().is_none().then(Learner::default);
         let recheck = Recheck::default();
-        Self { core, limits, next, carried: None, learner, checkpoints, swept: None, recheck }
+        let (carried, swept, doubt, failure_logged) = (None, None, None, None);
+        Self {
+            core,
+            limits,
+            next,
+            carried,
+            learner,
+            checkpoints,
+            swept,
+            recheck,
+            doubt,
+            has_panicked: false,
+            failure_logged,
+        }
     }
 
     fn run(mut self, queue: &Receiver<Job>) {
@@ -169,13 +193,59 @@ impl Committer {
                 Err(RecvTimeoutError::Timeout) => (Vec::new(), true),
                 Err(RecvTimeoutError::Disconnected) => break,
             };
-            let (changes, is_stored) = self.work(jobs, is_idle);
+            let (changes, is_stored) = self.work_on(jobs, is_idle);
             if let Some(checkpoints) = &mut self.checkpoints {
                 checkpoints.after_commit(&self.core, changes, is_stored);
             }
         }
         if let Some(checkpoints) = self.checkpoints {
             checkpoints.close(&self.core);
+        }
+    }
+
+    /// The same as [`Self::work`], after a panic too: its callers learn that it failed, and
+    /// the next commit is another one.
+    fn work_on(&mut self, jobs: Vec<Job>, is_idle: bool) -> (u64, bool) {
+        if let Err(error) = self.settle() {
+            self.log_failure(&error);
+            Commit::new(self).refuse(jobs, error);
+            self.swept = Some(self.core.clock.elapsed());
+            return (0, false);
+        }
+        let work = AssertUnwindSafe(|| self.work(jobs, is_idle));
+        catch_unwind(work).unwrap_or_else(|_| {
+            tracing::error!("a commit ended in a panic, the writer goes on");
+            self.has_panicked = true;
+            self.swept = Some(self.core.clock.elapsed());
+            // The index may lack what was committed, or have what was not: candidates
+            // without a record do not count, but a teaser that waits must be found.
+            let opened = catch_unwind(AssertUnwindSafe(|| shelf::open(&self.core)));
+            if !matches!(opened, Ok(Ok(()))) {
+                tracing::error!("teasers may wait in vain until the next start");
+            }
+            (0, false)
+        })
+    }
+
+    /// Learns what became of a commit that was in doubt.
+    fn settle(&mut self) -> Result<(), EngineError> {
+        if self.doubt.is_none() && !self.has_panicked {
+            return Ok(());
+        }
+        let is_stored = self.core.store.recover()?.unwrap_or(false);
+        self.has_panicked = false;
+        if let Some(doubt) = self.doubt.take() {
+            doubt.settle(&self.core, is_stored);
+        }
+        Ok(())
+    }
+
+    pub(super) fn log_failure(&mut self, error: &EngineError) {
+        let now = self.core.clock.elapsed();
+        let logged = self.failure_logged;
+        if logged.is_none_or(|it| now.saturating_sub(it) >= FAILURE_LOG_INTERVAL) {
+            tracing::error!(%error, "a commit failed, none of it was acknowledged");
+            self.failure_logged = Some(now);
         }
     }
 

@@ -116,3 +116,55 @@ impl Admission {
         Ok((engine, Arc::clone(&self.0.calls).try_acquire_owned().map_err(full)?))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::engine::Options;
+    use crate::index::memory::MemoryIndex;
+    use crate::store::embedded::EmbeddedStore;
+
+    fn open() -> Admission {
+        let store = Arc::new(EmbeddedStore::in_memory().unwrap());
+        let index = Arc::new(MemoryIndex::default());
+        let options = Options::new(Clock::system());
+        let admission = Admission::new();
+        admission.open(Engine::open(store, index, options, |_, _| {}).unwrap());
+        admission
+    }
+
+    #[tokio::test]
+    async fn a_panic_fails_its_call_and_no_other() {
+        let admission = open();
+        for _ in 0..2 * CALLS_MAX / 64 {
+            for work in [Work::Read, Work::Write] {
+                let failed = admission.run(work, |_| -> u32 { panic!("as told") }).await;
+                assert!(matches!(failed, Err(ApiError::Fault)));
+            }
+            let failed = admission.run_here(|_| -> u32 { panic!("as told") });
+            assert!(matches!(failed, Err(ApiError::Fault)));
+        }
+        assert_eq!(admission.run(Work::Read, |_| 7).await.unwrap(), 7);
+        assert_eq!(admission.0.calls.available_permits(), CALLS_MAX);
+    }
+
+    #[tokio::test]
+    async fn a_call_whose_caller_has_gone_before_its_turn_is_not_worked_on() {
+        let admission = open();
+        let lane = Arc::clone(&admission.0.reads);
+        let others = u32::try_from(lane.available_permits()).unwrap();
+        let turns = lane.acquire_many_owned(others).await.unwrap();
+        let worked = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&worked);
+        let call = admission.run(Work::Read, move |_| seen.store(true, Ordering::SeqCst));
+        // As the transport does when grpc-timeout has passed or the stream was reset.
+        assert!(tokio::time::timeout(Duration::from_millis(20), call).await.is_err());
+        drop(turns);
+        admission.run(Work::Read, |_| ()).await.unwrap();
+        assert!(!worked.load(Ordering::SeqCst));
+        assert_eq!(admission.0.calls.available_permits(), CALLS_MAX);
+    }
+}

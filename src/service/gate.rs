@@ -19,6 +19,7 @@ use crate::auth::tokens::{Holder, Tokens};
 use crate::service::audit::{self, Record};
 use crate::service::call::Call;
 use crate::service::pace;
+use crate::service::weight::{self, Scale};
 
 /// Balancers ask it, and it says nothing of what is stored.
 const HEALTH: &str = "/grpc.health.v1.Health/";
@@ -45,6 +46,11 @@ const READS: [&str; 16] = [
 /// The methods that are no crawler's business; none yet.
 const ADMINISTRATION: [&str; 0] = [];
 
+/// The methods whose requests are a stream.
+const STREAMS: [&str; 3] = ["FindDuplicatesStream", "MatchTeasers", "PutArticles"];
+/// The method whose answers alone are one.
+const LISTENING: &str = "WatchTeasers";
+
 const SCHEME: &str = "bearer ";
 
 /// Puts the gate before the services.
@@ -52,12 +58,15 @@ const SCHEME: &str = "bearer ";
 pub(super) struct GateLayer {
     /// Everybody may do everything where there are none.
     pub(super) tokens: Option<Arc<Tokens>>,
+    /// What all calls weigh.
+    pub(super) scale: Scale,
 }
 
 /// Services behind the gate.
 #[derive(Debug, Clone)]
 pub(super) struct Gate<S> {
     tokens: Option<Arc<Tokens>>,
+    scale: Scale,
     inner: S,
 }
 
@@ -65,7 +74,7 @@ impl<S> Layer<S> for GateLayer {
     type Service = Gate<S>;
 
     fn layer(&self, inner: S) -> Gate<S> {
-        Gate { tokens: self.tokens.clone(), inner }
+        Gate { tokens: self.tokens.clone(), scale: self.scale.clone(), inner }
     }
 }
 
@@ -89,11 +98,22 @@ where
             Ok(call) => call,
             Err(status) => return Box::pin(async move { Ok(status.into_http()) }),
         };
+        let method = request.uri().path().strip_prefix(SERVICE);
+        let is_one = method.is_some_and(|it| !STREAMS.contains(&it) && it != LISTENING);
+        let scale = self.scale.clone();
+        let (request, weight) = weight::weighed(request, &scale, !is_one);
         let mut request = pace::paced(request, call.holder().cloned());
         request.extensions_mut().insert(call.clone());
         let record = Record::new(call);
         let answer = self.inner.call(request);
-        Box::pin(async move { Ok(record.watch(answer.await?)) })
+        Box::pin(async move {
+            let mut answer = answer.await?;
+            drop(weight);
+            if is_one {
+                answer = weight::weighed_answer(answer, &scale).await;
+            }
+            Ok(record.watch(answer))
+        })
     }
 }
 
@@ -192,5 +212,12 @@ mod tests {
         for named in READS.iter().chain(&ADMINISTRATION) {
             assert!(methods.contains(named), "{named}");
         }
+        let all = || files.file.iter().flat_map(|it| &it.service).flat_map(|it| &it.method);
+        let mut streams: Vec<&str> =
+            all().filter(|it| it.client_streaming()).map(|it| it.name()).collect();
+        streams.sort_unstable();
+        assert_eq!(streams, STREAMS);
+        let answers = all().filter(|it| it.server_streaming() && !it.client_streaming());
+        assert_eq!(answers.map(|it| it.name()).collect::<Vec<_>>(), [LISTENING]);
     }
 }

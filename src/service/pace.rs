@@ -83,22 +83,25 @@ fn pause(time: Duration) -> Pin<Box<Sleep>> {
 
 /// Where in its messages a body is.
 #[derive(Debug, Default)]
-struct Messages {
+pub(super) struct Messages {
     /// The head of a message, as far as it has come.
     head: Vec<u8>,
     /// Bytes of the message that are still to come.
     left: usize,
     has_begun: bool,
+    /// Bytes of the message that have come.
+    come: usize,
 }
 
 impl Messages {
     /// Messages that begin in the next bytes. The first of all is not counted:
     /// the gate has.
-    fn begun_in(&mut self, mut data: &[u8]) -> u32 {
+    pub(super) fn begun_in(&mut self, mut data: &[u8]) -> u32 {
         let mut count = 0;
         while !data.is_empty() {
             let (inside, rest) = data.split_at(self.left.min(data.len()));
             self.left -= inside.len();
+            self.come += inside.len();
             let missing = HEAD_BYTES - self.head.len();
             let (head, rest) = rest.split_at(missing.min(rest.len()));
             self.head.extend(head);
@@ -107,11 +110,22 @@ impl Messages {
                 let length = self.head.iter().skip(1);
                 self.left = length.fold(0, |sum, byte| sum << 8 | usize::from(*byte));
                 self.head.clear();
+                self.come = 0;
                 count += u32::from(self.has_begun);
                 self.has_begun = true;
             }
         }
         count
+    }
+
+    /// Whether a message has begun and is not complete.
+    pub(super) fn is_within(&self) -> bool {
+        self.left > 0 || !self.head.is_empty()
+    }
+
+    /// Bytes of a message that is not complete.
+    pub(super) fn bytes_within(&self) -> usize {
+        if self.left > 0 { self.come } else { self.head.len() }
     }
 }
 

@@ -25,11 +25,13 @@ use crate::engine::{Engine, Options};
 use crate::index::Index;
 use crate::index::memory::MemoryIndex;
 use crate::service::admission::Admission;
+use crate::service::connections::{self, bounded};
 use crate::service::gate::GateLayer;
 use crate::service::handlers::Handlers;
 use crate::service::listen::Signal;
 use crate::service::reload::Access;
 use crate::service::tls::{self, TlsError};
+use crate::service::weight::Scale;
 use crate::service::{MESSAGE_BYTES_MAX, Settings};
 use crate::store::Store;
 use crate::store::embedded::EmbeddedStore;
@@ -39,6 +41,15 @@ const SERVICE_NAME: &str = "doublon.v1.DoublonService";
 /// A client that answers no ping within [`KEEPALIVE_TIMEOUT`] has gone.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(60);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Streams of one connection at once.
+const STREAMS_MAX: u32 = 1024;
+/// Bytes of the headers of a call, and of one frame.
+const HEADER_BYTES_MAX: u32 = 16 << 10;
+const FRAME_BYTES_MAX: u32 = 16 << 10;
+/// Streams that a client reset before they were looked at, and those that the server
+/// reset for a client's error: a connection with more of them ends.
+const PENDING_RESETS_MAX: usize = 20;
+const ERROR_RESETS_MAX: usize = 1024;
 /// Bytes that all streams of a connection may have under way to the server. h2
 /// ends a connection with many small unread messages by a budget that it takes
 /// from this window; a stream of short teasers must stay within it.
@@ -75,6 +86,11 @@ pub enum ServeError {
     /// A task ended in a panic.
     #[error("the server ended by a fault: {0}")]
     Fault(#[from] task::JoinError),
+}
+
+/// Reads the files of tokens and certificates, and says what is wrong with them.
+pub fn check(settings: &Settings) -> Result<(), ServeError> {
+    Access::open(&settings.security, &Clock::system()).map(drop)
 }
 
 /// Serves on `listener` until `shutdown` is done, then lets calls under way end
@@ -173,18 +189,24 @@ where
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-        .layer(GateLayer { tokens: access.tokens.clone() })
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_frame_size(FRAME_BYTES_MAX)
+        .http2_max_header_list_size(HEADER_BYTES_MAX)
+        .http2_max_pending_accept_reset_streams(Some(PENDING_RESETS_MAX))
+        .http2_max_local_error_reset_streams(Some(ERROR_RESETS_MAX))
+        .layer(GateLayer { tokens: access.tokens.clone(), scale: Scale::default() })
         .add_service(health_service)
         .add_service(reflection_v1)
         .add_service(reflection_v1alpha)
         .add_service(service);
-    let tls = access.tls.clone();
+    let (tls, limit) = (access.tls.clone(), connections::limit());
     let served = async move {
         if let Some(tls) = tls {
-            let incoming = tls::connections(listener, tls);
+            let incoming = bounded(tls::connections(listener, tls), limit);
             router.serve_with_incoming_shutdown(incoming, stopped).await
         } else {
             let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+            let incoming = bounded(incoming, limit);
             router.serve_with_incoming_shutdown(incoming, stopped).await
         }
     };

@@ -2,8 +2,11 @@
 //! the requests, and a bad item ends no stream.
 
 use std::pin::Pin;
+use std::task::{Context, Poll};
 
+use futures_util::stream::Fuse;
 use futures_util::{Stream, StreamExt};
+use prost::Message;
 use tonic::{Status, Streaming};
 
 use crate::api::status::{ApiError, rpc_status};
@@ -13,6 +16,9 @@ use crate::service::admission::{Admission, Work};
 
 /// Items of one batch, at most.
 const BATCH_MAX: usize = 256;
+
+/// Bytes of requests of one batch, from which on no item is added.
+const BATCH_BYTES: usize = 4 << 20;
 
 /// A stream of answers.
 pub(super) type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -46,16 +52,41 @@ pub(super) fn answer<In, Item, Out, Reply>(
     rpc: Rpc<In, Item, Out, Reply>,
 ) -> Answers<Reply>
 where
-    In: Send + 'static,
+    In: Message + 'static,
     Item: Send + 'static,
     Out: Send + 'static,
     Reply: Send + 'static,
 {
-    let batches = requests.ready_chunks(BATCH_MAX).map(move |batch| {
+    let batches = Batches { requests: requests.fuse() }.map(move |batch| {
         let admission = admission.clone();
         async move { answer_batch(&admission, batch, rpc).await }
     });
     Box::pin(batches.buffered(rpc.batches_at_once).flat_map(futures_util::stream::iter))
+}
+
+/// What is ready, as one batch.
+struct Batches<In> {
+    requests: Fuse<Streaming<In>>,
+}
+
+impl<In: Message> Stream for Batches<In> {
+    type Item = Vec<Result<In, Status>>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        while batch.len() < BATCH_MAX && bytes < BATCH_BYTES {
+            match self.requests.poll_next_unpin(context) {
+                Poll::Ready(Some(request)) => {
+                    bytes += request.as_ref().map_or(0, Message::encoded_len);
+                    batch.push(request);
+                }
+                Poll::Ready(None) if batch.is_empty() => return Poll::Ready(None),
+                Poll::Pending if batch.is_empty() => return Poll::Pending,
+                Poll::Ready(None) | Poll::Pending => break,
+            }
+        }
+        Poll::Ready(Some(batch))
+    }
 }
 
 async fn answer_batch<In, Item, Out, Reply>(

@@ -119,6 +119,10 @@ impl Store for PendingStore {
         Err(StoreError::ReadOnly)
     }
 
+    fn recover(&self) -> Result<Option<bool>, StoreError> {
+        Err(StoreError::ReadOnly)
+    }
+
     fn state(&self) -> Result<State, StoreError> {
         self.under.state()
     }

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub(crate) mod process;
+
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -61,7 +61,7 @@ impl Commit<'_> {
         Ok(())
     }
 
-    fn take(&mut self, jobs: Vec<Job>) {
+    pub(super) fn take(&mut self, jobs: Vec<Job>) {
         for job in jobs {
             match job {
                 Job::Put(job) => {

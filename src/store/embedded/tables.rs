@@ -25,6 +25,8 @@ const META_COUNT: &str = "count";
 const META_NEXT: &str = "next";
 const META_REMOVALS: &str = "removals";
 const META_FORGOTTEN: &str = "forgotten";
+/// Changes so far: by this it is seen whether one that was in doubt is stored.
+const META_SEQUENCE: &str = "sequence";
 
 /// What redb keeps beside a value in its page.
 const PAGE_HEAD_BYTES: usize = 64;
@@ -43,7 +45,7 @@ pub(super) struct Snapshot {
     pub(super) ids: ReadOnlyTable<&'static str, u32>,
     articles: ReadOnlyTable<u32, &'static [u8]>,
     features: ReadOnlyTable<u32, &'static [u8]>,
-    pub(super) removed: ReadOnlyTable<u64, (u32, &'static [u8])>,
+    removed: ReadOnlyTable<u64, (u32, &'static [u8])>,
     kept: ReadOnlyTable<u32, &'static [u8]>,
     rows: ReadOnlyTable<(u8, &'static [u8]), &'static [u8]>,
 }
@@ -78,6 +80,20 @@ impl Snapshot {
 
     pub(super) fn count(&self) -> Result<u64, StoreError> {
         meta(&self.meta, META_COUNT)
+    }
+
+    pub(super) fn sequence(&self) -> Result<u64, StoreError> {
+        meta(&self.meta, META_SEQUENCE)
+    }
+
+    pub(super) fn removed(&self) -> Result<Vec<(ArticleNumber, Vec<u8>)>, StoreError> {
+        let rows = self.removed.iter().map_err(failed)?;
+        rows.map(|row| {
+            let (_, value) = row.map_err(failed)?;
+            let (number, features) = value.value();
+            Ok((ArticleNumber(number), features.to_vec()))
+        })
+        .collect()
     }
 
     pub(super) fn kept(&self) -> Result<Option<Vec<u8>>, StoreError> {
@@ -195,6 +211,10 @@ impl<'a> Tables<'a> {
         self.removed.retain_in(..before, |_, _| false).map_err(failed)?;
         let forgotten = meta(&self.meta, META_FORGOTTEN)?.max(before);
         self.set(META_FORGOTTEN, forgotten)
+    }
+
+    pub(super) fn count_change(&mut self, sequence: u64) -> Result<(), StoreError> {
+        self.set(META_SEQUENCE, sequence)
     }
 
     pub(super) fn keep(&mut self, bytes: &[u8]) -> Result<(), StoreError> {

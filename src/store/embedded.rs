@@ -8,10 +8,15 @@
 //! | `features` | the same                 | `Part::Features` of some records         |
 //! | `removed`  | place in their order     | number, and `Part::Features` as it was   |
 //! | `kept`     | 0                        | what the records are read by             |
-//! | `rows`     | [`Space`], key           | what stands beside the records           |
+//! | `sealed_rows` | [`Space`], key        | what stands beside the records           |
 //!
-//! Numbers ascend, so that inserts touch the end of the trees only.
+//! Numbers ascend, so that inserts touch the end of the trees only. Packs have checksums,
+//! and so have rows, what was removed, what is kept and the numbers in `meta`: redb looks
+//! at those of its pages only where it was not closed in good order.
 
+mod check;
+mod pages;
+mod seal;
 mod tables;
 
 use std::fs;
@@ -20,19 +25,26 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use redb::Database;
 use redb::backends::InMemoryBackend;
-use redb::{Database, ReadableTable};
 
-use crate::store::embedded::tables::{Snapshot, Tables};
-use crate::store::pack::Pack;
+use crate::store::damage::{Damage, DamageLog};
+use crate::store::embedded::pages::guarded;
+use crate::store::embedded::tables::{BARE_ROWS, Snapshot, Tables, open_pack};
 use crate::store::{ArticleNumber, Part, Row, Space, State, Store, StoreError, Write};
 
 /// Version of the tables above.
-pub const FORMAT: u32 = 4;
-/// The one before, without `rows`: it is taken over when it is opened.
-const FORMAT_WITHOUT_ROWS: u32 = 3;
+pub const FORMAT: u32 = 5;
+/// Those before, without seals, and the first of them without rows: they are taken over
+/// when they are opened.
+const FORMATS_BEFORE: [u64; 2] = [3, 4];
 /// The file within the data folder.
 pub const FILE_NAME: &str = "doublon.redb";
+/// While it is made.
+const NEW_SUFFIX: &str = "redb-new";
+/// Bytes of a file up to which every page of it is checked at every start: that takes
+/// less than a second.
+pub const CHECKED_BYTES_MAX: u64 = 256 << 20;
 
 /// Records in redb.
 #[derive(Debug)]
@@ -41,6 +53,7 @@ pub struct EmbeddedStore {
     /// The tables as the last commit left them, open for all readers.
     snapshot: RwLock<Arc<Snapshot>>,
     place: Place,
+    damage: DamageLog,
 }
 
 #[derive(Debug)]
@@ -53,31 +66,86 @@ impl EmbeddedStore {
     /// Opens the store in `folder`, and makes both where they are not there.
     /// Locks the file: one process at a time.
     pub fn open(folder: &Path, cache_bytes: usize) -> Result<Self, StoreError> {
+        Self::open_checked(folder, cache_bytes, CHECKED_BYTES_MAX)
+    }
+
+    /// The same, with other bytes up to which every page is checked.
+    pub fn open_checked(
+        folder: &Path,
+        cache_bytes: usize,
+        checked_bytes_max: u64,
+    ) -> Result<Self, StoreError> {
         let name = folder.display().to_string();
-        let unusable = |problem: String| StoreError::Folder { folder: name.clone(), problem };
+        let unusable = |it: &dyn std::fmt::Display| StoreError::Folder {
+            folder: name.clone(),
+            problem: it.to_string(),
+        };
         // Readable by the owner only, as the file.
         let mut builder = fs::DirBuilder::new();
-        builder
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)
-            .map_err(|it| unusable(it.to_string()))?;
+        builder.recursive(true).mode(0o700).create(folder).map_err(|it| unusable(&it))?;
         let path = folder.join(FILE_NAME);
-        let mut options = fs::OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        options.open(&path).map_err(|it| unusable(it.to_string()))?;
-        let opened = Database::builder()
-            .set_cache_size(cache_bytes)
-            .set_repair_callback(|repair| {
-                let percent = (100.0 * repair.progress()).round();
-                tracing::info!(percent, "the store was not closed in good order, checking it");
-            })
-            .create(&path);
-        if matches!(opened, Err(redb::DatabaseError::DatabaseAlreadyOpen)) {
-            return Err(StoreError::InUse { folder: name });
+        if !path.exists() {
+            make(&path).map_err(|it| unusable(&it))?;
         }
-        let database = opened.map_err(|it| unusable(it.to_string()))?;
-        Self::prepare(database, Place::File(path))
+        let bytes = fs::metadata(&path).map_err(|it| unusable(&it))?.len();
+        // A file is in its place when it is made.
+        let mut problem = (bytes == 0).then(|| "it is empty".to_owned());
+        if problem.is_none() && bytes <= checked_bytes_max {
+            problem = pages::check(&path)?;
+        }
+        let damaged =
+            |problem| StoreError::DamagedFile { file: path.display().to_string(), problem };
+        if let Some(problem) = problem {
+            return Err(damaged(problem));
+        }
+        let opened = guarded(|| Ok(open_file(&path, cache_bytes)))?;
+        let database = match opened {
+            Ok(database) => database,
+            Err(redb::DatabaseError::DatabaseAlreadyOpen) => return Err(pages::in_use(&path)),
+            Err(redb::DatabaseError::Storage(redb::StorageError::Corrupted(problem))) => {
+                return Err(damaged(problem));
+            }
+            Err(error) => return Err(unusable(&error)),
+        };
+        let prepared = guarded(|| Self::prepare(database, Place::File(path.clone())));
+        prepared.map_err(|error| match error {
+            StoreError::Damaged(problem) => damaged(problem.to_owned()),
+            other => other,
+        })
+    }
+
+    /// Opens what is there such that the file is not changed. Tells `found` of pages that
+    /// are damaged; gives nothing if it cannot be read for that.
+    pub fn inspect(
+        folder: &Path,
+        found: &mut dyn FnMut(Damage),
+    ) -> Result<Option<Self>, StoreError> {
+        let path = folder.join(FILE_NAME);
+        let mut damaged = |problem| found(Damage::File { name: FILE_NAME.to_owned(), problem });
+        let unusable = |it: std::io::Error| StoreError::Folder {
+            folder: folder.display().to_string(),
+            problem: format!("{FILE_NAME}: {it}"),
+        };
+        if fs::metadata(&path).map_err(unusable)?.len() == 0 {
+            damaged("it is empty".to_owned());
+            return Ok(None);
+        }
+        if let Some(problem) = pages::check(&path)? {
+            damaged(problem);
+            return Ok(None);
+        }
+        let opened = guarded(|| {
+            let database = pages::open(&path).map_err(failed)?;
+            Self::prepare(database, Place::File(path.clone()))
+        });
+        match opened {
+            Ok(store) => Ok(Some(store)),
+            Err(StoreError::Damaged(problem)) => {
+                damaged(problem.to_owned());
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// A store that ends with the process.
@@ -89,10 +157,32 @@ impl EmbeddedStore {
 
     fn prepare(database: Database, place: Place) -> Result<Self, StoreError> {
         let transaction = database.begin_write().map_err(failed)?;
-        Tables::open(&transaction)?.prepare()?;
+        let mut tables = Tables::open(&transaction)?;
+        let format = tables.format()?;
+        match format {
+            Some(format) if format == u64::from(FORMAT) => {}
+            Some(format) if FORMATS_BEFORE.contains(&format) => {
+                let rows = transaction.open_table(BARE_ROWS).map_err(failed)?;
+                tables.take_over(FORMAT, &rows)?;
+                tables.finish()?;
+                drop(rows);
+                transaction.delete_table(BARE_ROWS).map_err(failed)?;
+            }
+            Some(format) => {
+                let found = u32::try_from(format).unwrap_or(u32::MAX);
+                return Err(StoreError::Format { found, expected: FORMAT });
+            }
+            None => {
+                tables.begin(FORMAT)?;
+                tables.finish()?;
+            }
+        }
+        drop(tables);
         transaction.commit().map_err(failed)?;
-        let snapshot = RwLock::new(Arc::new(Snapshot::of(&database)?));
-        Ok(Self { database, snapshot, place })
+        let snapshot = Snapshot::of(&database)?;
+        snapshot.check_meta()?;
+        let snapshot = RwLock::new(Arc::new(snapshot));
+        Ok(Self { database, snapshot, place, damage: DamageLog::default() })
     }
 
     fn snapshot(&self) -> Arc<Snapshot> {
@@ -104,47 +194,48 @@ impl EmbeddedStore {
         &self,
         act: impl FnOnce(&mut Tables<'_>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let transaction = self.database.begin_write().map_err(failed)?;
-        act(&mut Tables::open(&transaction)?)?;
-        transaction.commit().map_err(failed)?;
-        let after = Arc::new(Snapshot::of(&self.database)?);
+        let after = guarded(|| {
+            let transaction = self.database.begin_write().map_err(failed)?;
+            let mut tables = Tables::open(&transaction)?;
+            act(&mut tables)?;
+            tables.finish()?;
+            drop(tables);
+            transaction.commit().map_err(failed)?;
+            Ok(Arc::new(Snapshot::of(&self.database)?))
+        })?;
         *self.snapshot.write().unwrap_or_else(PoisonError::into_inner) = after;
         Ok(())
     }
 }
 
-impl Store for EmbeddedStore {
-    fn numbers(&self, ids: &[&str]) -> Result<Vec<Option<ArticleNumber>>, StoreError> {
-        let snapshot = self.snapshot();
-        ids.iter()
-            .map(|id| {
-                Ok(snapshot.ids.get(*id).map_err(failed)?.map(|it| ArticleNumber(it.value())))
-            })
-            .collect()
-    }
-
+impl Snapshot {
     fn read(
         &self,
         part: Part,
         numbers: &[ArticleNumber],
         visit: &mut dyn FnMut(ArticleNumber, &[u8]),
     ) -> Result<(), StoreError> {
-        let snapshot = self.snapshot();
         let mut rest = numbers;
         while let Some(number) = rest.first() {
-            let Some((_, pack)) = snapshot.pack_of(part, number.0)? else {
+            let Some((key, pack)) = self.pack_of(part, number.0)? else {
                 rest = rest.get(1..).unwrap_or_default();
                 continue;
             };
-            let pack = Pack::of(pack.value()).map_err(StoreError::Damaged)?;
+            let Ok(pack) = open_pack(key, pack.value()) else {
+                visit(*number, &[]);
+                rest = rest.get(1..).unwrap_or_default();
+                continue;
+            };
             // Those that follow may be in the same pack, or in none before its last.
             let end = pack.last().unwrap_or(number.0).max(number.0);
             let here = rest.iter().take_while(|it| (number.0..=end).contains(&it.0)).count();
             let (found, others) = rest.split_at(here.max(1));
             rest = others;
             for number in found {
-                if let Some(record) = pack.get(number.0).map_err(StoreError::Damaged)? {
-                    visit(*number, record);
+                match pack.get(number.0) {
+                    Ok(Some(record)) => visit(*number, record),
+                    Ok(None) => {}
+                    Err(_) => visit(*number, &[]),
                 }
             }
         }
@@ -157,27 +248,58 @@ impl Store for EmbeddedStore {
         after: Option<ArticleNumber>,
         count_max: usize,
     ) -> Result<Vec<(ArticleNumber, Vec<u8>)>, StoreError> {
-        let snapshot = self.snapshot();
         let first = after.map_or(0, |it| it.0.saturating_add(1));
-        let start = snapshot.pack_of(part, first)?.map_or(first, |it| it.0);
+        let start = self.pack_of(part, first)?.map_or(first, |it| it.0);
         let mut found = Vec::new();
-        for row in snapshot.table(part).range(start..).map_err(failed)? {
-            let (_, pack) = row.map_err(failed)?;
-            for record in Pack::of(pack.value()).map_err(StoreError::Damaged)?.records() {
-                let (number, record) = record.map_err(StoreError::Damaged)?;
-                if found.len() == count_max {
-                    return Ok(found);
-                }
-                if number >= first {
+        for row in self.table(part).range(start..).map_err(failed)? {
+            let (key, bytes) = row.map_err(failed)?;
+            let key = key.value();
+            let mut add = |number: u32, record: &[u8]| {
+                if number >= first && found.len() < count_max {
                     found.push((ArticleNumber(number), record.to_vec()));
                 }
+            };
+            match open_pack(key, bytes.value()) {
+                Ok(pack) => pack.records().flatten().for_each(|(it, record)| add(it, record)),
+                Err(_) => add(key, &[]),
+            }
+            if found.len() == count_max {
+                break;
             }
         }
         Ok(found)
     }
+}
+
+impl Store for EmbeddedStore {
+    fn numbers(&self, ids: &[&str]) -> Result<Vec<Option<ArticleNumber>>, StoreError> {
+        let snapshot = self.snapshot();
+        let number = |id: &&str| {
+            Ok(snapshot.ids.get(*id).map_err(failed)?.map(|it| ArticleNumber(it.value())))
+        };
+        guarded(|| ids.iter().map(number).collect())
+    }
+
+    fn read(
+        &self,
+        part: Part,
+        numbers: &[ArticleNumber],
+        visit: &mut dyn FnMut(ArticleNumber, &[u8]),
+    ) -> Result<(), StoreError> {
+        guarded(|| self.snapshot().read(part, numbers, visit))
+    }
+
+    fn scan(
+        &self,
+        part: Part,
+        after: Option<ArticleNumber>,
+        count_max: usize,
+    ) -> Result<Vec<(ArticleNumber, Vec<u8>)>, StoreError> {
+        guarded(|| self.snapshot().scan(part, after, count_max))
+    }
 
     fn row(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.snapshot().row(space, key)
+        guarded(|| self.snapshot().row(space, key))
     }
 
     fn rows(
@@ -186,7 +308,7 @@ impl Store for EmbeddedStore {
         keys: Range<&[u8]>,
         count_max: usize,
     ) -> Result<Vec<Row>, StoreError> {
-        self.snapshot().rows(space, keys, count_max)
+        guarded(|| self.snapshot().rows((space, keys), count_max, &self.damage))
     }
 
     fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
@@ -210,14 +332,7 @@ impl Store for EmbeddedStore {
     }
 
     fn removed(&self) -> Result<Vec<(ArticleNumber, Vec<u8>)>, StoreError> {
-        let snapshot = self.snapshot();
-        let rows = snapshot.removed.iter().map_err(failed)?;
-        rows.map(|row| {
-            let (_, value) = row.map_err(failed)?;
-            let (number, features) = value.value();
-            Ok((ArticleNumber(number), features.to_vec()))
-        })
-        .collect()
+        guarded(|| self.snapshot().removed())
     }
 
     fn forget_removed(&self, before: u64) -> Result<(), StoreError> {
@@ -225,7 +340,7 @@ impl Store for EmbeddedStore {
     }
 
     fn kept(&self) -> Result<Option<Vec<u8>>, StoreError> {
-        self.snapshot().kept()
+        guarded(|| self.snapshot().kept())
     }
 
     fn keep(&self, bytes: &[u8]) -> Result<(), StoreError> {
@@ -235,6 +350,37 @@ impl Store for EmbeddedStore {
     fn state(&self) -> Result<State, StoreError> {
         self.snapshot().state()
     }
+
+    fn check(&self, found: &mut dyn FnMut(Damage)) -> Result<(), StoreError> {
+        guarded(|| self.snapshot().check(found))
+    }
+
+    fn damage(&self) -> &DamageLog {
+        &self.damage
+    }
+}
+
+/// Makes an empty database, and puts it in its place when it is whole.
+fn make(path: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    let new = path.with_extension(NEW_SUFFIX);
+    let mut options = fs::OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    let database = Database::builder().create(&new)?;
+    drop(EmbeddedStore::prepare(database, Place::File(new.clone()))?);
+    fs::File::open(&new)?.sync_all()?;
+    fs::rename(&new, path)?;
+    path.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())?;
+    Ok(())
+}
+
+fn open_file(path: &Path, cache_bytes: usize) -> Result<Database, redb::DatabaseError> {
+    Database::builder()
+        .set_cache_size(cache_bytes)
+        .set_repair_callback(|repair| {
+            let percent = (100.0 * repair.progress()).round();
+            tracing::info!(percent, "the store was not closed in good order, checking it");
+        })
+        .open(path)
 }
 
 fn failed(error: impl Into<redb::Error>) -> StoreError {

@@ -11,6 +11,7 @@ use crate::engine::watch::Listener;
 use crate::hash::HashMap;
 use crate::index::Index;
 use crate::index::standing::StandingIndex;
+use crate::store::damage::Damage;
 use crate::store::{ArticleNumber, Part, Store};
 use crate::text::cues::Cues;
 
@@ -45,7 +46,7 @@ impl Core {
     }
 
     /// The features of all these articles in one read; those that are gone are
-    /// left out.
+    /// left out, and so are those that are damaged, which is noted.
     pub(super) fn features(
         &self,
         numbers: impl IntoIterator<Item = ArticleNumber>,
@@ -76,6 +77,55 @@ impl Core {
         found.ok_or_else(|| EngineError::ArticleNotFound(id.to_owned()))
     }
 
+    /// The features of the article with this id.
+    pub(super) fn named(&self, id: &str) -> Result<(ArticleNumber, Features), EngineError> {
+        let number = self.number(id)?;
+        let found = self.one(Part::Features, number, |bytes| self.decode(number, bytes))?;
+        let features = found.ok_or_else(|| EngineError::ArticleNotFound(id.to_owned()))?;
+        self.same_id(Part::Features, number, features.id.as_str() == id)?;
+        Ok((number, features))
+    }
+
+    /// The article with this id.
+    pub(super) fn named_article(&self, id: &str) -> Result<StoredArticle, EngineError> {
+        let number = self.number(id)?;
+        let decode = |bytes: &[u8]| StoredArticle::decode(number, bytes);
+        let found = self.one(Part::Article, number, decode)?;
+        let stored = found.ok_or_else(|| EngineError::ArticleNotFound(id.to_owned()))?;
+        self.same_id(Part::Article, number, stored.article.id.as_str() == id)?;
+        Ok(stored)
+    }
+
+    fn one<T>(
+        &self,
+        part: Part,
+        number: ArticleNumber,
+        decode: impl Fn(&[u8]) -> Result<T, EngineError>,
+    ) -> Result<Option<T>, EngineError> {
+        let mut found = None;
+        self.store.read(part, &[number], &mut |_, bytes| found = Some(decode(bytes)))?;
+        found.transpose().inspect_err(|error| self.note(part, number, error))
+    }
+
+    fn same_id(&self, part: Part, number: ArticleNumber, is_same: bool) -> Result<(), EngineError> {
+        if is_same {
+            return Ok(());
+        }
+        let problem = "it has another id".to_owned();
+        let error = EngineError::Damaged { number: number.0, problem };
+        self.note(part, number, &error);
+        Err(error)
+    }
+
+    /// Names a record that cannot be read, once.
+    pub(super) fn note(&self, part: Part, number: ArticleNumber, error: &EngineError) {
+        let problem = match error {
+            EngineError::Damaged { problem, .. } => problem.clone(),
+            other => other.to_string(),
+        };
+        self.store.damage().note(Damage::of_record(part, number, problem));
+    }
+
     fn read<T>(
         &self,
         part: Part,
@@ -87,11 +137,10 @@ impl Core {
         numbers.dedup();
         let mut found =
             HashMap::with_capacity_and_hasher(numbers.len(), ahash::RandomState::default());
-        let mut damage = None;
         self.store.read(part, &numbers, &mut |number, bytes| match decode(number, bytes) {
             Ok(read) => drop(found.insert(number, read)),
-            Err(error) => damage = Some(error),
+            Err(error) => self.note(part, number, &error),
         })?;
-        damage.map_or(Ok(found), Err)
+        Ok(found)
     }
 }

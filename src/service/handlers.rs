@@ -326,6 +326,7 @@ impl DoublonService for Handlers {
                 standing_teaser_count: stats.standing_teasers,
                 story_count: stats.stories,
                 standing_index_bytes: stats.standing_bytes,
+                damaged_record_count: stats.damaged,
             })
         })
         .await

@@ -29,6 +29,7 @@ mod stories;
 mod story;
 mod teasers;
 mod token;
+mod verify;
 mod watch;
 
 use std::io::{IsTerminal, Write};
@@ -113,6 +114,8 @@ enum Command {
     Story(story::Args),
     Revisions(revisions::Args),
     Stats(stats::Args),
+    Verify(verify::Args),
+    Rebuild(verify::RebuildArgs),
     Eval(eval::Args),
     Load(load::Args),
     Token(token::Args),
@@ -190,6 +193,8 @@ async fn run(cli: Cli) -> anyhow::Result<Found> {
         Command::Story(args) => story::run(args, &common).await,
         Command::Revisions(args) => revisions::run(args, &common).await,
         Command::Stats(args) => stats::run(&args, &common).await,
+        Command::Verify(args) => tokio::task::block_in_place(|| verify::run(&args, &common)),
+        Command::Rebuild(args) => tokio::task::block_in_place(|| verify::rebuild(&args, &common)),
         Command::Eval(args) => tokio::task::block_in_place(|| eval::run(&args, &common)),
         Command::Load(args) => load::run(args, &common).await,
         Command::LoadEcho(args) => load_echo::run(args).await,

@@ -98,6 +98,13 @@ impl Engine {
         Ok(ListPage { articles, next: after.map(token_of) })
     }
 
+    /// Gives a copy of all that is stored, as of one commit, part by part: each with the
+    /// number of articles in all. Stops when a part is not taken.
+    pub fn back_up(&self, take: &mut dyn FnMut(Vec<u8>, u64) -> bool) -> Result<(), EngineError> {
+        let articles = self.core.store.record_count()?;
+        Ok(self.core.store.copy(&mut |part| take(part, articles))?)
+    }
+
     /// Counts and sizes.
     pub fn stats(&self) -> Result<Stats, EngineError> {
         Ok(Stats {

@@ -38,6 +38,18 @@ impl Counter {
         }
     }
 
+    /// Refuses a store of which one is damaged: nothing could be written.
+    pub(super) fn check_all(store: &dyn Store) -> Result<(), StoreError> {
+        let all = [
+            Self::TeaserNext,
+            Self::Teasers,
+            Self::ResolutionFirst,
+            Self::ResolutionNext,
+            Self::Stories,
+        ];
+        all.into_iter().try_for_each(|it| it.stored(store).map(drop))
+    }
+
     /// As it is stored.
     pub(super) fn stored(self, store: &dyn Store) -> Result<u64, StoreError> {
         Ok(number(store.row(Space::Counter, self.key())?))

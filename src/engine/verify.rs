@@ -65,15 +65,15 @@ pub fn mend(
     store.check(&mut |damage| damaged.push(damage))?;
     let mut said = Vec::new();
     let mut writes = Vec::new();
+    let expected = Expected::of(store.as_ref())?;
     for damage in &damaged {
         if let Damage::Row { space, key } = damage
-            && !derived::is_derived(*space)
+            && !expected.mends_row(*space, key)
         {
             said.push(format!("{damage}: dropped, nothing else has what it said"));
             writes.push(Write::Unset { space: *space, key: key.clone() });
         }
     }
-    let expected = Expected::of(store.as_ref())?;
     for mend in expected.mends(store.as_ref())? {
         said.push(format!("{}: mended", mend.problem));
         writes.push(mend.write);

@@ -25,11 +25,6 @@ const DERIVED: [Space; 7] = [
     Space::StoryBySize,
 ];
 
-/// Whether rows of this space can be had from others.
-pub(super) fn is_derived(space: Space) -> bool {
-    DERIVED.contains(&space) || space == Space::Counter
-}
-
 /// The rows of the derived spaces, counters, and counts of references.
 pub(super) struct Expected {
     rows: BTreeMap<(Space, Vec<u8>), Vec<u8>>,
@@ -134,6 +129,12 @@ impl Expected {
         self.set(Space::Counter, counter.key(), value.to_le_bytes());
     }
 
+    /// Whether a row can be had from others.
+    pub(super) fn mends_row(&self, space: Space, key: &[u8]) -> bool {
+        self.rows.contains_key(&(space, key.to_vec()))
+            || (space == Space::Counter && self.least.contains_key(key))
+    }
+
     /// What has to be written for the rows to be as expected.
     pub(super) fn mends(&self, store: &dyn Store) -> Result<Vec<Mend>, EngineError> {
         let mut mends = Vec::new();
@@ -157,11 +158,11 @@ impl Expected {
         }
         for (key, least) in &self.least {
             let found = match store.row(Space::Counter, key) {
-                Ok(row) => row.and_then(|it| u64_of(&it)).unwrap_or(0),
-                Err(StoreError::DamagedRow(_)) => 0,
+                Ok(row) => Some(row.and_then(|it| u64_of(&it)).unwrap_or(0)),
+                Err(StoreError::DamagedRow(_)) => None,
                 Err(error) => return Err(error.into()),
             };
-            if found < *least {
+            if found.is_none_or(|it| it < *least) {
                 let value = (least.to_le_bytes().to_vec(), "it is behind what it counts");
                 mends.push(Mend::set(Space::Counter, key, value));
             }

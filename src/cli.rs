@@ -2,6 +2,7 @@
 
 mod access;
 mod analyze_page;
+mod backup;
 mod bulk;
 mod compare;
 mod completions;
@@ -114,6 +115,7 @@ enum Command {
     Story(story::Args),
     Revisions(revisions::Args),
     Stats(stats::Args),
+    Backup(backup::Args),
     Verify(verify::Args),
     Rebuild(verify::RebuildArgs),
     Eval(eval::Args),
@@ -193,6 +195,7 @@ async fn run(cli: Cli) -> anyhow::Result<Found> {
         Command::Story(args) => story::run(args, &common).await,
         Command::Revisions(args) => revisions::run(args, &common).await,
         Command::Stats(args) => stats::run(&args, &common).await,
+        Command::Backup(args) => backup::run(args, &common).await,
         Command::Verify(args) => tokio::task::block_in_place(|| verify::run(&args, &common)),
         Command::Rebuild(args) => tokio::task::block_in_place(|| verify::rebuild(&args, &common)),
         Command::Eval(args) => tokio::task::block_in_place(|| eval::run(&args, &common)),

@@ -4,6 +4,7 @@
 mod admission;
 mod audit;
 mod call;
+mod copy;
 mod gate;
 mod handlers;
 mod listen;

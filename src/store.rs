@@ -198,6 +198,10 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Reads all that is stored, and tells `found` of what is not as it was written.
     fn check(&self, found: &mut dyn FnMut(Damage)) -> Result<(), StoreError>;
 
+    /// Gives a copy of what one commit left, part by part, while others go on; stops when
+    /// a part is not taken. What it means is the store's own.
+    fn copy(&self, take: &mut dyn FnMut(Vec<u8>) -> bool) -> Result<(), StoreError>;
+
     /// Where damage is noted that is found by the way.
     fn damage(&self) -> &DamageLog;
 }

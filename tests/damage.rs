@@ -319,3 +319,12 @@ fn files_of_a_later_version_are_refused_by_name() {
     let (code, said) = doublon(&["verify", whole.path().to_str().unwrap()]);
     assert!(code == Some(2) && said.contains("format 6"), "{code:?} {said}");
 }
+
+#[test]
+fn a_file_that_was_emptied_is_refused() {
+    let whole = folder();
+    fs::write(whole.path().join(STORE), "").unwrap();
+    assert!(open(whole.path(), u64::MAX).unwrap_err().contains("it is empty"));
+    let (code, said) = doublon(&["verify", whole.path().to_str().unwrap()]);
+    assert_eq!((code, said.lines().next()), (Some(1), Some("damage: doublon.redb: it is empty")));
+}

@@ -18,6 +18,7 @@ use crate::engine::story::StoryId;
 use crate::engine::teaser::TeaserRequest;
 use crate::service::admission::{Admission, Work};
 use crate::service::call::Call;
+use crate::service::copy;
 use crate::service::listen::{self, Signal};
 use crate::service::stream::{self, Answers, Rpc};
 
@@ -304,6 +305,15 @@ impl DoublonService for Handlers {
         let v1::ListRevisionsRequest { article_id } = request.into_inner();
         let id = convert::article_id(article_id).map_err(ApiError::from)?;
         self.call(Work::Read, move |it| Ok(convert::story::revisions(it.revisions(&id)?))).await
+    }
+
+    type BackUpStream = Answers<v1::BackUpResponse>;
+
+    async fn back_up(
+        &self,
+        _: Request<v1::BackUpRequest>,
+    ) -> Result<Response<Self::BackUpStream>, Status> {
+        Ok(Response::new(copy::copy(self.admission.clone())))
     }
 
     async fn get_stats(

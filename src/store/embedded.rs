@@ -15,6 +15,7 @@
 //! at those of its pages only where it was not closed in good order.
 
 mod check;
+mod copy;
 mod pages;
 mod seal;
 mod tables;
@@ -146,6 +147,15 @@ impl EmbeddedStore {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Makes the file in a folder that has none, of the parts of a copy that `next` gives.
+    /// It takes its place when it is whole.
+    pub fn restore(
+        folder: &Path,
+        next: &mut dyn FnMut() -> Result<Option<Vec<u8>>, StoreError>,
+    ) -> Result<(), StoreError> {
+        copy::read(folder, next)
     }
 
     /// A store that ends with the process.
@@ -353,6 +363,10 @@ impl Store for EmbeddedStore {
 
     fn check(&self, found: &mut dyn FnMut(Damage)) -> Result<(), StoreError> {
         guarded(|| self.snapshot().check(found))
+    }
+
+    fn copy(&self, take: &mut dyn FnMut(Vec<u8>) -> bool) -> Result<(), StoreError> {
+        guarded(|| copy::write(&self.snapshot(), take))
     }
 
     fn damage(&self) -> &DamageLog {

@@ -128,6 +128,10 @@ impl Store for PendingStore {
         self.under.check(found)
     }
 
+    fn copy(&self, take: &mut dyn FnMut(Vec<u8>) -> bool) -> Result<(), StoreError> {
+        self.under.copy(take)
+    }
+
     fn damage(&self) -> &DamageLog {
         self.under.damage()
     }

@@ -49,13 +49,13 @@ type PackRow = (u32, AccessGuard<'static, &'static [u8]>);
 /// The tables, open for reading as of one commit.
 #[derive(Debug)]
 pub(super) struct Snapshot {
-    meta: ReadOnlyTable<&'static str, u64>,
+    pub(super) meta: ReadOnlyTable<&'static str, u64>,
     pub(super) ids: ReadOnlyTable<&'static str, u32>,
-    articles: ReadOnlyTable<u32, &'static [u8]>,
-    features: ReadOnlyTable<u32, &'static [u8]>,
+    pub(super) articles: ReadOnlyTable<u32, &'static [u8]>,
+    pub(super) features: ReadOnlyTable<u32, &'static [u8]>,
     pub(super) removed: ReadOnlyTable<u64, (u32, &'static [u8])>,
-    kept: ReadOnlyTable<u32, &'static [u8]>,
-    rows: ReadOnlyTable<(u8, &'static [u8]), &'static [u8]>,
+    pub(super) kept: ReadOnlyTable<u32, &'static [u8]>,
+    pub(super) rows: ReadOnlyTable<(u8, &'static [u8]), &'static [u8]>,
 }
 
 impl Snapshot {
@@ -211,13 +211,13 @@ fn next(table: &impl ReadableTable<&'static str, u64>) -> Result<ArticleNumber, 
 
 /// The tables, open for writing.
 pub(super) struct Tables<'a> {
-    meta: Table<'a, &'static str, u64>,
-    ids: Table<'a, &'static str, u32>,
-    articles: Table<'a, u32, &'static [u8]>,
-    features: Table<'a, u32, &'static [u8]>,
-    removed: Table<'a, u64, (u32, &'static [u8])>,
-    kept: Table<'a, u32, &'static [u8]>,
-    rows: Table<'a, (u8, &'static [u8]), &'static [u8]>,
+    pub(super) meta: Table<'a, &'static str, u64>,
+    pub(super) ids: Table<'a, &'static str, u32>,
+    pub(super) articles: Table<'a, u32, &'static [u8]>,
+    pub(super) features: Table<'a, u32, &'static [u8]>,
+    pub(super) removed: Table<'a, u64, (u32, &'static [u8])>,
+    pub(super) kept: Table<'a, u32, &'static [u8]>,
+    pub(super) rows: Table<'a, (u8, &'static [u8]), &'static [u8]>,
 }
 
 impl<'a> Tables<'a> {

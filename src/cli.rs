@@ -2,6 +2,7 @@
 
 mod access;
 mod analyze_page;
+mod backup;
 mod bulk;
 mod compare;
 mod completions;
@@ -29,6 +30,7 @@ mod stories;
 mod story;
 mod teasers;
 mod token;
+mod verify;
 mod watch;
 
 use std::io::{IsTerminal, Write};
@@ -113,6 +115,9 @@ enum Command {
     Story(story::Args),
     Revisions(revisions::Args),
     Stats(stats::Args),
+    Backup(backup::Args),
+    Verify(verify::Args),
+    Rebuild(verify::RebuildArgs),
     Eval(eval::Args),
     Load(load::Args),
     Token(token::Args),
@@ -190,6 +195,9 @@ async fn run(cli: Cli) -> anyhow::Result<Found> {
         Command::Story(args) => story::run(args, &common).await,
         Command::Revisions(args) => revisions::run(args, &common).await,
         Command::Stats(args) => stats::run(&args, &common).await,
+        Command::Backup(args) => backup::run(args, &common).await,
+        Command::Verify(args) => tokio::task::block_in_place(|| verify::run(&args, &common)),
+        Command::Rebuild(args) => tokio::task::block_in_place(|| verify::rebuild(&args, &common)),
         Command::Eval(args) => tokio::task::block_in_place(|| eval::run(&args, &common)),
         Command::Load(args) => load::run(args, &common).await,
         Command::LoadEcho(args) => load_echo::run(args).await,

@@ -275,6 +275,11 @@ impl Client {
         Ok(self.inner.list_references(it).await?.into_inner())
     }
 
+    /// Calls `BackUp`.
+    pub async fn back_up(&mut self) -> Result<Streaming<v1::BackUpResponse>, ClientError> {
+        Ok(self.inner.back_up(v1::BackUpRequest {}).await?.into_inner())
+    }
+
     /// Calls `GetStory`.
     pub async fn get_story(
         &mut self,

@@ -24,6 +24,7 @@ pub mod sign;
 mod standing;
 pub mod story;
 pub mod teaser;
+pub mod verify;
 pub mod watch;
 mod writer;
 
@@ -37,6 +38,7 @@ use crate::engine::core::Core;
 use crate::engine::error::EngineError;
 use crate::engine::expiry::Expiry;
 use crate::engine::record::Dictionary;
+use crate::engine::rows::Counter;
 use crate::engine::watch::{TEASER_RETENTION_DEFAULT, TEASERS_MAX_DEFAULT, shelf};
 use crate::engine::writer::{Limits, Writer};
 use crate::index::Index;
@@ -99,6 +101,7 @@ impl Engine {
         progress: impl FnMut(u64, u64),
     ) -> Result<Self, EngineError> {
         let Options { folder, clock, cues, keeps_text, .. } = options;
+        Counter::check_all(store.as_ref())?;
         let dictionary = Arc::new(OnceLock::new());
         if let Some(bytes) = store.kept()? {
             drop(dictionary.set(Dictionary::from_bytes(&bytes)));

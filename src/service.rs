@@ -5,6 +5,7 @@ mod admission;
 mod audit;
 mod call;
 mod connections;
+mod copy;
 mod gate;
 mod handlers;
 mod listen;

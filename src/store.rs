@@ -1,6 +1,7 @@
 //! Records: bytes under article numbers and ids, and rows beside them, durable when a
 //! commit returns. Knows no text, no sketch and no index.
 
+pub mod damage;
 pub mod draft;
 pub mod embedded;
 pub(crate) mod pack;
@@ -8,6 +9,8 @@ pub mod pending;
 
 use std::fmt;
 use std::ops::Range;
+
+use crate::store::damage::{Damage, DamageLog};
 
 /// The store's own name for an article's content: ascending in the order in
 /// which contents were stored. Content that replaces other content gets a new
@@ -65,6 +68,27 @@ pub enum Space {
     StoredAt = 14,
 }
 
+impl Space {
+    /// All of them.
+    pub const ALL: [Self; 15] = [
+        Self::Counter,
+        Self::Teaser,
+        Self::TeaserId,
+        Self::TeaserBySeen,
+        Self::TeaserByTimes,
+        Self::Resolution,
+        Self::Member,
+        Self::StoryOf,
+        Self::Story,
+        Self::StoryByTime,
+        Self::StoryBySize,
+        Self::Reference,
+        Self::Revision,
+        Self::Expiry,
+        Self::StoredAt,
+    ];
+}
+
 /// A row: its key and its value.
 pub type Row = (Vec<u8>, Vec<u8>);
 
@@ -113,7 +137,7 @@ pub trait Store: fmt::Debug + Send + Sync {
     fn numbers(&self, ids: &[&str]) -> Result<Vec<Option<ArticleNumber>>, StoreError>;
 
     /// Gives one part of those of these records that are there to `visit`. Numbers
-    /// that ascend are read with fewer steps.
+    /// that ascend are read with fewer steps. One that is damaged is given as no bytes.
     fn read(
         &self,
         part: Part,
@@ -122,7 +146,7 @@ pub trait Store: fmt::Debug + Send + Sync {
     ) -> Result<(), StoreError>;
 
     /// One part of the records behind `after`, ascending by number, at most
-    /// `count_max`.
+    /// `count_max`. For some in a row that are damaged, the first is given, as no bytes.
     fn scan(
         &self,
         part: Part,
@@ -134,6 +158,7 @@ pub trait Store: fmt::Debug + Send + Sync {
     fn row(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
 
     /// The rows of a space whose keys are in a range, ascending, at most `count_max`.
+    /// Those that are damaged are noted, and left out.
     fn rows(
         &self,
         space: Space,
@@ -173,6 +198,16 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     /// What tells this state of the records from others.
     fn state(&self) -> Result<State, StoreError>;
+
+    /// Reads all that is stored, and tells `found` of what is not as it was written.
+    fn check(&self, found: &mut dyn FnMut(Damage)) -> Result<(), StoreError>;
+
+    /// Gives a copy of what one commit left, part by part, while others go on; stops when
+    /// a part is not taken. What it means is the store's own.
+    fn copy(&self, take: &mut dyn FnMut(Vec<u8>) -> bool) -> Result<(), StoreError>;
+
+    /// Where damage is noted that is found by the way.
+    fn damage(&self) -> &DamageLog;
 }
 
 /// A state of the records, as far as an index that was made from it needs to know.
@@ -209,7 +244,7 @@ pub enum StoreError {
     },
     /// The files are of another version.
     #[error(
-        "the data folder has format {found}, this doublon reads format {expected}: use the version that wrote it"
+        "the data folder has format {found}, this doublon reads formats up to {expected}: use the version that wrote it"
     )]
     Format {
         /// Format of the files.
@@ -220,6 +255,19 @@ pub enum StoreError {
     /// The store is a view that takes no writes.
     #[error("the store is read only")]
     ReadOnly,
+    /// A file is not what was written.
+    #[error(
+        "{file} is damaged: {problem}. `doublon verify` names what is; restore a backup, or export what is left"
+    )]
+    DamagedFile {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A row is not what was written.
+    #[error("{0}. `doublon rebuild` mends what can be had from the records")]
+    DamagedRow(Damage),
     /// A value is not what was written.
     #[error("the store is damaged: {0}")]
     Damaged(&'static str),

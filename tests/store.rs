@@ -163,7 +163,7 @@ fn a_folder_that_cannot_be_used_is_named() {
     assert!(error.to_string().contains("file/data cannot be opened"), "{error}");
     std::fs::write(folder.path().join("doublon.redb"), "this is no database".repeat(99)).unwrap();
     let error = EmbeddedStore::open(folder.path(), 1 << 20).unwrap_err();
-    assert!(matches!(error, StoreError::Folder { .. }), "{error}");
+    assert!(matches!(error, StoreError::DamagedFile { .. }), "{error}");
 }
 
 #[test]

@@ -174,6 +174,14 @@ fn classify_engine(error: &EngineError) -> (Code, ErrorReason) {
         EngineError::Store(error) if matches!(**error, StoreError::NumbersUsedUp) => {
             (Code::FailedPrecondition, ErrorReason::StoreFailed)
         }
+        EngineError::Store(error)
+            if matches!(
+                **error,
+                StoreError::Damaged(_) | StoreError::DamagedRow(_) | StoreError::DamagedFile { .. }
+            ) =>
+        {
+            (Code::Internal, ErrorReason::Internal)
+        }
         EngineError::Store(_) | EngineError::Index(_) => {
             (Code::Unavailable, ErrorReason::StoreFailed)
         }

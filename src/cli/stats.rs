@@ -22,6 +22,7 @@ pub(super) async fn run(_: &Args, common: &Common) -> anyhow::Result<Found> {
         ("stories", answer.story_count.to_string()),
         ("teasers", format!("{} that wait", answer.standing_teaser_count)),
         ("store", mib(answer.store_bytes)),
+        ("damaged", format!("{} records and rows found so", answer.damaged_record_count)),
         ("index", mib(answer.index_bytes)),
         ("waiting", mib(answer.standing_index_bytes)),
         ("anchors", answer.anchor_posting_count.to_string()),

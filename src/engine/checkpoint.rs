@@ -19,7 +19,7 @@ use crate::engine::core::Core;
 use crate::engine::error::EngineError;
 use crate::hash;
 use crate::index::{IMAGE_PARTS, Index};
-use crate::store::{ArticleNumber, State};
+use crate::store::{ArticleNumber, State, StoreError};
 
 /// The file within the data folder.
 pub const FILE_NAME: &str = "doublon.index";
@@ -154,6 +154,21 @@ pub(super) fn load(folder: &Path, core: &Core) -> Result<Result<State, String>, 
         Ok(state)
     });
     Ok(read)
+}
+
+/// Writes a checkpoint of an index that nobody changes, and puts it in its place.
+pub(super) fn write_anew(folder: &Path, core: &Core) -> Result<(), EngineError> {
+    let path = folder.join(FILE_NAME);
+    let new = path.with_extension(NEW_SUFFIX);
+    let state = core.store.state()?;
+    let written = write(&new, state, core.index.as_ref())
+        .and_then(|()| fs::rename(&new, &path))
+        .and_then(|()| sync_folder_of(&path));
+    written.map_err(|it| StoreError::Folder {
+        folder: folder.display().to_string(),
+        problem: it.to_string(),
+    })?;
+    Ok(core.store.forget_removed(state.removals)?)
 }
 
 fn write(path: &Path, state: State, index: &dyn Index) -> io::Result<()> {

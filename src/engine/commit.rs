@@ -109,7 +109,7 @@ struct Prospect {
 
 impl<'a> Commit<'a> {
     pub(super) fn new(committer: &'a mut Committer) -> Self {
-        let draft = committer.core.draft();
+        let draft = committer.core.draft_over_damage();
         let now_ms = committer.core.clock.unix_ms();
         Self {
             committer,
@@ -184,7 +184,7 @@ impl<'a> Commit<'a> {
         let Prospect { core: reader, store } = prospect;
         drop(reader);
         let core = &self.committer.core;
-        let draft = std::mem::replace(&mut self.draft, core.draft());
+        let draft = std::mem::replace(&mut self.draft, core.draft_over_damage());
         let mut writes: Vec<Write> = self
             .removed
             .iter()

@@ -11,6 +11,7 @@ use crate::engine::watch::Listener;
 use crate::hash::HashMap;
 use crate::index::Index;
 use crate::index::standing::StandingIndex;
+use crate::store::damage::Damage;
 use crate::store::{ArticleNumber, Part, Store};
 use crate::text::cues::Cues;
 
@@ -45,7 +46,7 @@ impl Core {
     }
 
     /// The features of all these articles in one read; those that are gone are
-    /// left out.
+    /// left out, and so are those that are damaged, which is noted.
     pub(super) fn features(
         &self,
         numbers: impl IntoIterator<Item = ArticleNumber>,
@@ -76,6 +77,83 @@ impl Core {
         found.ok_or_else(|| EngineError::ArticleNotFound(id.to_owned()))
     }
 
+    /// The features of the article with this id.
+    pub(super) fn named(&self, id: &str) -> Result<(ArticleNumber, Features), EngineError> {
+        self.settled(id, |number| Ok(self.features_of(id, number)?.map(|it| (number, it))))
+    }
+
+    /// The article with this id, and its features.
+    pub(super) fn named_article(&self, id: &str) -> Result<(StoredArticle, Features), EngineError> {
+        self.settled(id, |number| {
+            let decode = |bytes: &[u8]| StoredArticle::decode(number, bytes);
+            let Some(stored) = self.one(Part::Article, number, decode)? else { return Ok(None) };
+            self.same_id(Part::Article, number, stored.article.id.as_str() == id)?;
+            Ok(self.features_of(id, number)?.map(|it| (stored, it)))
+        })
+    }
+
+    /// What is read of the content that an id names. If it was replaced between the two
+    /// looks, it is read again.
+    fn settled<T>(
+        &self,
+        id: &str,
+        read: impl Fn(ArticleNumber) -> Result<Option<T>, EngineError>,
+    ) -> Result<T, EngineError> {
+        let gone = || EngineError::ArticleNotFound(id.to_owned());
+        let mut number = self.number(id)?;
+        loop {
+            if let Some(found) = read(number)? {
+                return Ok(found);
+            }
+            let now = self.number(id)?;
+            if now == number {
+                return Err(gone());
+            }
+            number = now;
+        }
+    }
+
+    fn features_of(
+        &self,
+        id: &str,
+        number: ArticleNumber,
+    ) -> Result<Option<Features>, EngineError> {
+        let found = self.one(Part::Features, number, |bytes| self.decode(number, bytes))?;
+        let Some(features) = found else { return Ok(None) };
+        self.same_id(Part::Features, number, features.id.as_str() == id)?;
+        Ok(Some(features))
+    }
+
+    fn one<T>(
+        &self,
+        part: Part,
+        number: ArticleNumber,
+        decode: impl Fn(&[u8]) -> Result<T, EngineError>,
+    ) -> Result<Option<T>, EngineError> {
+        let mut found = None;
+        self.store.read(part, &[number], &mut |_, bytes| found = Some(decode(bytes)))?;
+        found.transpose().inspect_err(|error| self.note(part, number, error))
+    }
+
+    fn same_id(&self, part: Part, number: ArticleNumber, is_same: bool) -> Result<(), EngineError> {
+        if is_same {
+            return Ok(());
+        }
+        let problem = "it has another id".to_owned();
+        let error = EngineError::Damaged { number: number.0, problem };
+        self.note(part, number, &error);
+        Err(error)
+    }
+
+    /// Names a record that cannot be read, once.
+    pub(super) fn note(&self, part: Part, number: ArticleNumber, error: &EngineError) {
+        let problem = match error {
+            EngineError::Damaged { problem, .. } => problem.clone(),
+            other => other.to_string(),
+        };
+        self.store.damage().note(Damage::of_record(part, number, problem));
+    }
+
     fn read<T>(
         &self,
         part: Part,
@@ -87,11 +165,10 @@ impl Core {
         numbers.dedup();
         let mut found =
             HashMap::with_capacity_and_hasher(numbers.len(), ahash::RandomState::default());
-        let mut damage = None;
         self.store.read(part, &numbers, &mut |number, bytes| match decode(number, bytes) {
             Ok(read) => drop(found.insert(number, read)),
-            Err(error) => damage = Some(error),
+            Err(error) => self.note(part, number, &error),
         })?;
-        damage.map_or(Ok(found), Err)
+        Ok(found)
     }
 }

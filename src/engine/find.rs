@@ -269,9 +269,7 @@ impl Core {
                 )
             }
             Target::Stored(id) => {
-                let number = self.number(id.as_str())?;
-                let gone = || EngineError::ArticleNotFound(id.as_str().to_owned());
-                let features = self.features([number])?.remove(&number).ok_or_else(gone)?;
+                let (number, features) = self.named(id.as_str())?;
                 (Subject::of(features.fields.text()), Some(number), features.facets)
             }
         };

@@ -44,15 +44,14 @@ pub struct Stats {
     pub standing_bytes: u64,
     /// Stories of two members or more.
     pub stories: u64,
+    /// Records and rows that were found damaged since the start.
+    pub damaged: u64,
 }
 
 impl Engine {
     /// One article and the signature of its text.
     pub fn article(&self, id: &ArticleId) -> Result<(StoredArticle, Signature), EngineError> {
-        let gone = || EngineError::ArticleNotFound(id.as_str().to_owned());
-        let number = self.core.number(id.as_str())?;
-        let stored = self.core.articles([number])?.remove(&number).ok_or_else(gone)?;
-        let features = self.core.features([number])?.remove(&number).ok_or_else(gone)?;
+        let (stored, features) = self.core.named_article(id.as_str())?;
         let signature = Signature {
             sketch: features.sketch(),
             token_count: features.fields.text().len(),
@@ -82,7 +81,13 @@ impl Engine {
                 }
                 after = Some(number);
                 scanned += 1;
-                let stored = StoredArticle::decode(number, &record)?;
+                let stored = match StoredArticle::decode(number, &record) {
+                    Ok(stored) => stored,
+                    Err(error) => {
+                        self.core.note(Part::Article, number, &error);
+                        continue;
+                    }
+                };
                 if filter.passes(number.0, &stored.article.facets()) {
                     bytes += record.len();
                     articles.push(stored);
@@ -90,6 +95,13 @@ impl Engine {
             }
         }
         Ok(ListPage { articles, next: after.map(token_of) })
+    }
+
+    /// Gives a copy of all that is stored, as of one commit, part by part: each with the
+    /// number of articles in all. Stops when a part is not taken.
+    pub fn back_up(&self, take: &mut dyn FnMut(Vec<u8>, u64) -> bool) -> Result<(), EngineError> {
+        let articles = self.core.store.record_count()?;
+        Ok(self.core.store.copy(&mut |part| take(part, articles))?)
     }
 
     /// Counts and sizes.
@@ -101,6 +113,7 @@ impl Engine {
             standing_teasers: self.core.standing.len() as u64,
             standing_bytes: self.core.standing.bytes(),
             stories: Counter::Stories.stored(self.core.store.as_ref())?,
+            damaged: self.core.store.damage().count(),
         })
     }
 }

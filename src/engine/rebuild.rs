@@ -54,18 +54,25 @@ pub(super) fn rebuild(
 /// Removes what the checkpoint may have and the records have not.
 fn remove(core: &Core) -> Result<u64, EngineError> {
     let removed = core.store.removed()?;
-    core.index.remove(&entries(core, &removed)?)?;
+    core.index.remove(&entries(core, &removed))?;
     Ok(removed.len() as u64)
 }
 
 fn insert(core: &Core, records: &[(ArticleNumber, Vec<u8>)]) -> Result<Vec<()>, EngineError> {
-    core.index.insert(&entries(core, records)?)?;
+    core.index.insert(&entries(core, records))?;
     Ok(Vec::new())
 }
 
-fn entries(core: &Core, records: &[(ArticleNumber, Vec<u8>)]) -> Result<Vec<Entry>, EngineError> {
-    let entry = |(number, bytes): &(ArticleNumber, Vec<u8>)| {
-        Ok(core.decode(*number, bytes)?.entry(*number))
-    };
-    records.iter().map(entry).collect()
+/// Those that are damaged are noted, and left out.
+fn entries(core: &Core, records: &[(ArticleNumber, Vec<u8>)]) -> Vec<Entry> {
+    records
+        .iter()
+        .filter_map(|(number, bytes)| match core.decode(*number, bytes) {
+            Ok(features) => Some(features.entry(*number)),
+            Err(error) => {
+                core.note(Part::Features, *number, &error);
+                None
+            }
+        })
+        .collect()
 }

@@ -15,7 +15,7 @@ use crate::store::draft::Draft;
 /// References to one article that are remembered, at most: the first ones.
 pub const REFERENCES_MAX: u64 = 1000;
 /// Bytes of the first part of a key, which is of an article.
-const PREFIX_BYTES: usize = 16;
+pub(super) const PREFIX_BYTES: usize = 16;
 
 /// A page that points to an article with a teaser.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -28,7 +28,7 @@ pub(super) enum Counter {
 }
 
 impl Counter {
-    fn key(self) -> &'static [u8] {
+    pub(super) fn key(self) -> &'static [u8] {
         match self {
             Self::TeaserNext => b"teaser_next",
             Self::Teasers => b"teasers",
@@ -36,6 +36,18 @@ impl Counter {
             Self::ResolutionNext => b"resolution_next",
             Self::Stories => b"stories",
         }
+    }
+
+    /// Refuses a store of which one is damaged: nothing could be written.
+    pub(super) fn check_all(store: &dyn Store) -> Result<(), StoreError> {
+        let all = [
+            Self::TeaserNext,
+            Self::Teasers,
+            Self::ResolutionFirst,
+            Self::ResolutionNext,
+            Self::Stories,
+        ];
+        all.into_iter().try_for_each(|it| it.stored(store).map(drop))
     }
 
     /// As it is stored.
@@ -85,6 +97,12 @@ pub(super) fn key<const N: usize>(parts: [&[u8]; N]) -> Vec<u8> {
 #[expect(clippy::big_endian_bytes, reason = "keys sort as the numbers do")]
 pub(super) fn u32_at(key: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_be_bytes(key.get(at..at + 4)?.try_into().ok()?))
+}
+
+/// The long number that a key has from `at` on.
+#[expect(clippy::big_endian_bytes, reason = "keys sort as the numbers do")]
+pub(super) fn u64_at(key: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_be_bytes(key.get(at..at + 8)?.try_into().ok()?))
 }
 
 /// Behind all keys that begin with a prefix, which is not all of 0xff.

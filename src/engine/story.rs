@@ -20,7 +20,7 @@ use crate::engine::rows::{self, Listing, ordered_32, u32_at};
 use crate::engine::story::record::{Member, Story, story_key};
 use crate::matching::overlap::{Overlap, Relation};
 use crate::store::draft::Draft;
-use crate::store::{ArticleNumber, Space};
+use crate::store::{ArticleNumber, Space, StoreError};
 
 /// Members of one story, at most: the next duplicate founds another one.
 pub const MEMBERS_MAX: u64 = 4096;
@@ -209,18 +209,39 @@ impl Core {
         Draft::new(Arc::clone(&self.store))
     }
 
+    /// Rows for the writer, which writes over those that are damaged.
+    pub(super) fn draft_over_damage(&self) -> Draft {
+        Draft::over_damage(Arc::clone(&self.store))
+    }
+
     /// The story that an article is in.
     pub(super) fn story_of(&self, number: ArticleNumber) -> Result<StoryId, EngineError> {
         story_of(&self.draft(), number)
     }
 
     /// Says of each duplicate which story it is in.
-    pub(super) fn name_stories(&self, duplicates: &mut [Duplicate]) -> Result<(), EngineError> {
+    /// One whose story is damaged is left out.
+    pub(super) fn name_stories(&self, duplicates: &mut Vec<Duplicate>) -> Result<(), EngineError> {
         let draft = self.draft();
-        for duplicate in duplicates {
-            duplicate.story = story_of(&draft, duplicate.number)?;
-        }
-        Ok(())
+        let mut failed = None;
+        duplicates.retain_mut(|duplicate| match story_of(&draft, duplicate.number) {
+            Ok(story) => {
+                duplicate.story = story;
+                true
+            }
+            Err(EngineError::Store(error)) => {
+                match &*error {
+                    StoreError::DamagedRow(damage) => self.store.damage().note(damage.clone()),
+                    _ => failed = Some(EngineError::Store(error)),
+                }
+                false
+            }
+            Err(error) => {
+                failed = Some(error);
+                false
+            }
+        });
+        failed.map_or(Ok(()), Err)
     }
 
     /// The story that a text would join.

@@ -43,8 +43,8 @@ const READS: [&str; 16] = [
     "Sign",
     "WatchTeasers",
 ];
-/// The methods that are no crawler's business; none yet.
-const ADMINISTRATION: [&str; 0] = [];
+/// The methods that are no crawler's business.
+const ADMINISTRATION: [&str; 1] = ["BackUp"];
 
 /// The methods whose requests are a stream.
 const STREAMS: [&str; 3] = ["FindDuplicatesStream", "MatchTeasers", "PutArticles"];
@@ -194,6 +194,7 @@ mod tests {
             ("/doublon.v1.DoublonService/PutArticle", Some(Role::Write)),
             ("/doublon.v1.DoublonService/PutArticles", Some(Role::Write)),
             ("/doublon.v1.DoublonService/DeleteArticle", Some(Role::Write)),
+            ("/doublon.v1.DoublonService/BackUp", Some(Role::Admin)),
             ("/doublon.v1.DoublonService/NoSuchMethod", Some(Role::Write)),
             ("/", Some(Role::Read)),
         ] {

@@ -18,6 +18,7 @@ use crate::engine::story::StoryId;
 use crate::engine::teaser::TeaserRequest;
 use crate::service::admission::{Admission, Work};
 use crate::service::call::Call;
+use crate::service::copy;
 use crate::service::listen::{self, Signal};
 use crate::service::stream::{self, Answers, Rpc};
 
@@ -306,6 +307,15 @@ impl DoublonService for Handlers {
         self.call(Work::Read, move |it| Ok(convert::story::revisions(it.revisions(&id)?))).await
     }
 
+    type BackUpStream = Answers<v1::BackUpResponse>;
+
+    async fn back_up(
+        &self,
+        _: Request<v1::BackUpRequest>,
+    ) -> Result<Response<Self::BackUpStream>, Status> {
+        Ok(Response::new(copy::copy(self.admission.clone())))
+    }
+
     async fn get_stats(
         &self,
         _: Request<v1::GetStatsRequest>,
@@ -326,6 +336,7 @@ impl DoublonService for Handlers {
                 standing_teaser_count: stats.standing_teasers,
                 story_count: stats.stories,
                 standing_index_bytes: stats.standing_bytes,
+                damaged_record_count: stats.damaged,
             })
         })
         .await

@@ -13,19 +13,35 @@ pub struct Draft {
     under: Arc<dyn Store>,
     /// The value that a row will have; `None` where it is removed.
     changed: BTreeMap<(Space, Vec<u8>), Option<Vec<u8>>>,
+    writes_over_damage: bool,
 }
 
 impl Draft {
     /// No change yet.
     pub fn new(under: Arc<dyn Store>) -> Self {
-        Self { under, changed: BTreeMap::new() }
+        Self { under, changed: BTreeMap::new(), writes_over_damage: false }
+    }
+
+    /// The same for the writer: a row that is damaged counts as none, so that what is
+    /// written is written.
+    pub fn over_damage(under: Arc<dyn Store>) -> Self {
+        Self { writes_over_damage: true, ..Self::new(under) }
     }
 
     /// The row with this key.
     pub fn row(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         match self.changed.get(&(space, key.to_vec())) {
             Some(changed) => Ok(changed.clone()),
-            None => self.under.row(space, key),
+            None => match self.under.row(space, key) {
+                // What a counter was cannot be had again.
+                Err(StoreError::DamagedRow(damage))
+                    if self.writes_over_damage && space != Space::Counter =>
+                {
+                    self.under.damage().note(damage);
+                    Ok(None)
+                }
+                row => row,
+            },
         }
     }
 

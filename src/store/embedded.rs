@@ -8,13 +8,19 @@
 //! | `features` | the same                 | `Part::Features` of some records         |
 //! | `removed`  | place in their order     | number, and `Part::Features` as it was   |
 //! | `kept`     | 0                        | what the records are read by             |
-//! | `rows`     | [`Space`], key           | what stands beside the records           |
+//! | `sealed_rows` | [`Space`], key        | what stands beside the records           |
 //!
-//! Numbers ascend, so that inserts touch the end of the trees only.
+//! Numbers ascend, so that inserts touch the end of the trees only. Packs have checksums,
+//! and so have rows, what was removed, what is kept and the numbers in `meta`: redb looks
+//! at those of its pages only where it was not closed in good order.
 
+mod check;
+mod copy;
 mod mend;
 mod overlay;
+mod pages;
 mod place;
+mod seal;
 mod tables;
 
 use std::fs;
@@ -23,22 +29,29 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use redb::StorageBackend;
 use redb::backends::InMemoryBackend;
+use redb::{Database, StorageBackend};
 
 use crate::clock::Clock;
+use crate::store::damage::{Damage, DamageLog};
 use crate::store::embedded::mend::Held;
+use crate::store::embedded::pages::guarded;
 use crate::store::embedded::place::Place;
-use crate::store::embedded::tables::{Snapshot, Tables};
-use crate::store::pack::Pack;
+use crate::store::embedded::tables::{BARE_ROWS, Snapshot, Tables, open_pack};
 use crate::store::{ArticleNumber, Part, Row, Space, State, Store, StoreError, Write};
 
 /// Version of the tables above.
-pub const FORMAT: u32 = 4;
-/// The one before, without `rows`: it is taken over when it is opened.
-const FORMAT_WITHOUT_ROWS: u32 = 3;
+pub const FORMAT: u32 = 5;
+/// Those before, without seals, and the first of them without rows: they are taken over
+/// when they are opened.
+const FORMATS_BEFORE: [u64; 2] = [3, 4];
 /// The file within the data folder.
 pub const FILE_NAME: &str = "doublon.redb";
+/// While it is made.
+const NEW_SUFFIX: &str = "redb-new";
+/// Bytes of a file up to which every page of it is checked at every start: that takes
+/// less than a second.
+pub const CHECKED_BYTES_MAX: u64 = 256 << 20;
 
 /// Records in redb.
 #[derive(Debug)]
@@ -49,26 +62,92 @@ pub struct EmbeddedStore {
     snapshot: RwLock<Arc<Snapshot>>,
     place: Place,
     clock: Clock,
+    damage: DamageLog,
 }
 
 impl EmbeddedStore {
     /// Opens the store in `folder`, and makes both where they are not there.
     /// Locks the file: one process at a time.
     pub fn open(folder: &Path, cache_bytes: usize) -> Result<Self, StoreError> {
+        Self::open_checked(folder, cache_bytes, CHECKED_BYTES_MAX)
+    }
+
+    /// The same, with other bytes up to which every page is checked.
+    pub fn open_checked(
+        folder: &Path,
+        cache_bytes: usize,
+        checked_bytes_max: u64,
+    ) -> Result<Self, StoreError> {
         let name = folder.display().to_string();
-        let unusable = |problem: String| StoreError::Folder { folder: name.clone(), problem };
+        let unusable = |it: &dyn std::fmt::Display| StoreError::Folder {
+            folder: name.clone(),
+            problem: it.to_string(),
+        };
         // Readable by the owner only, as the file.
         let mut builder = fs::DirBuilder::new();
-        builder
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)
-            .map_err(|it| unusable(it.to_string()))?;
+        builder.recursive(true).mode(0o700).create(folder).map_err(|it| unusable(&it))?;
         let path = folder.join(FILE_NAME);
-        let mut options = fs::OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        options.open(&path).map_err(|it| unusable(it.to_string()))?;
-        Self::prepare(Place::File { path, folder: name, cache_bytes })
+        if !path.exists() {
+            make(&path).map_err(|it| unusable(&it))?;
+        }
+        let bytes = fs::metadata(&path).map_err(|it| unusable(&it))?.len();
+        // A file is in its place when it is made.
+        let mut problem = (bytes == 0).then(|| "it is empty".to_owned());
+        if problem.is_none() && bytes <= checked_bytes_max {
+            problem = pages::check(&path)?;
+        }
+        let damaged =
+            |problem| StoreError::DamagedFile { file: path.display().to_string(), problem };
+        if let Some(problem) = problem {
+            return Err(damaged(problem));
+        }
+        let place = Place::File { path: path.clone(), folder: name.clone(), cache_bytes };
+        let prepared = guarded(|| Self::prepare(place));
+        prepared.map_err(|error| match error {
+            StoreError::Damaged(problem) => damaged(problem.to_owned()),
+            other => other,
+        })
+    }
+
+    /// Opens what is there such that the file is not changed. Tells `found` of pages that
+    /// are damaged; gives nothing if it cannot be read for that.
+    pub fn inspect(
+        folder: &Path,
+        found: &mut dyn FnMut(Damage),
+    ) -> Result<Option<Self>, StoreError> {
+        let path = folder.join(FILE_NAME);
+        let mut damaged = |problem| found(Damage::File { name: FILE_NAME.to_owned(), problem });
+        let unusable = |it: std::io::Error| StoreError::Folder {
+            folder: folder.display().to_string(),
+            problem: format!("{FILE_NAME}: {it}"),
+        };
+        if fs::metadata(&path).map_err(unusable)?.len() == 0 {
+            damaged("it is empty".to_owned());
+            return Ok(None);
+        }
+        if let Some(problem) = pages::check(&path)? {
+            damaged(problem);
+            return Ok(None);
+        }
+        let backend = Arc::new(pages::unchanged(&path).map_err(failed)?);
+        let opened = guarded(|| Self::prepare(Place::Backend { backend, remembers: true }));
+        match opened {
+            Ok(store) => Ok(Some(store)),
+            Err(StoreError::Damaged(problem)) => {
+                damaged(problem.to_owned());
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes the file in a folder that has none, of the parts of a copy that `next` gives.
+    /// It takes its place when it is whole.
+    pub fn restore(
+        folder: &Path,
+        next: &mut dyn FnMut() -> Result<Option<Vec<u8>>, StoreError>,
+    ) -> Result<(), StoreError> {
+        copy::read(folder, next)
     }
 
     /// A store that ends with the process.
@@ -86,16 +165,102 @@ impl EmbeddedStore {
     fn prepare(place: Place) -> Result<Self, StoreError> {
         let database = place.open()?;
         let transaction = database.begin_write().map_err(failed)?;
-        Tables::open(&transaction)?.prepare()?;
+        let mut tables = Tables::open(&transaction)?;
+        let format = tables.format()?;
+        match format {
+            Some(format) if format == u64::from(FORMAT) => {}
+            Some(format) if FORMATS_BEFORE.contains(&format) => {
+                let rows = transaction.open_table(BARE_ROWS).map_err(failed)?;
+                tables.take_over(FORMAT, &rows)?;
+                tables.finish()?;
+                drop(rows);
+                transaction.delete_table(BARE_ROWS).map_err(failed)?;
+            }
+            Some(format) => {
+                let found = u32::try_from(format).unwrap_or(u32::MAX);
+                return Err(StoreError::Format { found, expected: FORMAT });
+            }
+            None => {
+                tables.begin(FORMAT)?;
+                tables.finish()?;
+            }
+        }
+        drop(tables);
         transaction.commit().map_err(failed)?;
         let snapshot = Snapshot::of(&database)?;
+        snapshot.check_meta()?;
         let held = Mutex::new(Held::new(database, snapshot.sequence()?));
         let snapshot = RwLock::new(Arc::new(snapshot));
-        Ok(Self { held, snapshot, place, clock: Clock::system() })
+        let (clock, damage) = (Clock::system(), DamageLog::default());
+        Ok(Self { held, snapshot, place, clock, damage })
     }
 
     fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&self.snapshot.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Snapshot {
+    /// Visits the records of `rest`, and takes those that were visited from it. What is
+    /// damaged is given without bytes.
+    fn read(
+        &self,
+        part: Part,
+        rest: &mut &[ArticleNumber],
+        visit: &mut dyn FnMut(ArticleNumber, &[u8]),
+    ) -> Result<(), StoreError> {
+        while let Some(number) = rest.first() {
+            let Some((key, pack)) = self.pack_of(part, number.0)? else {
+                *rest = rest.get(1..).unwrap_or_default();
+                continue;
+            };
+            let Ok(pack) = open_pack(key, pack.value()) else {
+                visit(*number, &[]);
+                *rest = rest.get(1..).unwrap_or_default();
+                continue;
+            };
+            // Those that follow may be in the same pack, or in none before its last.
+            let end = pack.last().unwrap_or(number.0).max(number.0);
+            let here = rest.iter().take_while(|it| (number.0..=end).contains(&it.0)).count();
+            let (found, others) = rest.split_at(here.max(1));
+            *rest = others;
+            for number in found {
+                match pack.get(number.0) {
+                    Ok(Some(record)) => visit(*number, record),
+                    Ok(None) => {}
+                    Err(_) => visit(*number, &[]),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn scan(
+        &self,
+        part: Part,
+        after: Option<ArticleNumber>,
+        count_max: usize,
+    ) -> Result<Vec<(ArticleNumber, Vec<u8>)>, StoreError> {
+        let first = after.map_or(0, |it| it.0.saturating_add(1));
+        let start = self.pack_of(part, first)?.map_or(first, |it| it.0);
+        let mut found = Vec::new();
+        for row in self.table(part).range(start..).map_err(failed)? {
+            let (key, bytes) = row.map_err(failed)?;
+            let key = key.value();
+            let mut add = |number: u32, record: &[u8]| {
+                if number >= first && found.len() < count_max {
+                    found.push((ArticleNumber(number), record.to_vec()));
+                }
+            };
+            match open_pack(key, bytes.value()) {
+                Ok(pack) => pack.records().flatten().for_each(|(it, record)| add(it, record)),
+                Err(_) => add(key, &[]),
+            }
+            if found.len() == count_max {
+                break;
+            }
+        }
+        Ok(found)
     }
 }
 
@@ -104,7 +269,7 @@ impl Store for EmbeddedStore {
         let number = |snapshot: &Snapshot, id: &str| {
             Ok(snapshot.ids.get(id).map_err(failed)?.map(|it| ArticleNumber(it.value())))
         };
-        self.look(|snapshot| ids.iter().map(|id| number(snapshot, id)).collect())
+        self.look(|snapshot| guarded(|| ids.iter().map(|id| number(snapshot, id)).collect()))
     }
 
     fn read(
@@ -115,7 +280,7 @@ impl Store for EmbeddedStore {
     ) -> Result<(), StoreError> {
         let mut rest = numbers;
         // What was visited is not visited again.
-        self.look(|snapshot| read_rest(snapshot, part, (&mut rest, visit)))
+        self.look(|snapshot| guarded(|| snapshot.read(part, &mut rest, visit)))
     }
 
     fn scan(
@@ -124,11 +289,11 @@ impl Store for EmbeddedStore {
         after: Option<ArticleNumber>,
         count_max: usize,
     ) -> Result<Vec<(ArticleNumber, Vec<u8>)>, StoreError> {
-        self.look(|snapshot| scan(snapshot, part, (after, count_max)))
+        self.look(|snapshot| guarded(|| snapshot.scan(part, after, count_max)))
     }
 
     fn row(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.look(|it| it.row(space, key))
+        self.look(|it| guarded(|| it.row(space, key)))
     }
 
     fn rows(
@@ -137,7 +302,7 @@ impl Store for EmbeddedStore {
         keys: Range<&[u8]>,
         count_max: usize,
     ) -> Result<Vec<Row>, StoreError> {
-        self.look(|it| it.rows(space, keys.clone(), count_max))
+        self.look(|it| guarded(|| it.rows((space, keys.clone()), count_max, &self.damage)))
     }
 
     fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
@@ -158,7 +323,7 @@ impl Store for EmbeddedStore {
     }
 
     fn removed(&self) -> Result<Vec<(ArticleNumber, Vec<u8>)>, StoreError> {
-        self.look(Snapshot::removed)
+        self.look(|it| guarded(|| it.removed()))
     }
 
     fn forget_removed(&self, before: u64) -> Result<(), StoreError> {
@@ -166,7 +331,7 @@ impl Store for EmbeddedStore {
     }
 
     fn kept(&self) -> Result<Option<Vec<u8>>, StoreError> {
-        self.look(Snapshot::kept)
+        self.look(|it| guarded(|| it.kept()))
     }
 
     fn keep(&self, bytes: &[u8]) -> Result<(), StoreError> {
@@ -180,55 +345,32 @@ impl Store for EmbeddedStore {
     fn recover(&self) -> Result<Option<bool>, StoreError> {
         self.settle()
     }
+
+    fn check(&self, found: &mut dyn FnMut(Damage)) -> Result<(), StoreError> {
+        guarded(|| self.snapshot().check(found))
+    }
+
+    fn copy(&self, take: &mut dyn FnMut(Vec<u8>) -> bool) -> Result<(), StoreError> {
+        guarded(|| copy::write(&self.snapshot(), take))
+    }
+
+    fn damage(&self) -> &DamageLog {
+        &self.damage
+    }
 }
 
-/// Visits the records of `rest`, and takes those that were visited from it.
-fn read_rest(
-    snapshot: &Snapshot,
-    part: Part,
-    (rest, visit): (&mut &[ArticleNumber], &mut dyn FnMut(ArticleNumber, &[u8])),
-) -> Result<(), StoreError> {
-    while let Some(number) = rest.first() {
-        let Some((_, pack)) = snapshot.pack_of(part, number.0)? else {
-            *rest = rest.get(1..).unwrap_or_default();
-            continue;
-        };
-        let pack = Pack::of(pack.value()).map_err(StoreError::Damaged)?;
-        // Those that follow may be in the same pack, or in none before its last.
-        let end = pack.last().unwrap_or(number.0).max(number.0);
-        let here = rest.iter().take_while(|it| (number.0..=end).contains(&it.0)).count();
-        let (found, others) = rest.split_at(here.max(1));
-        *rest = others;
-        for number in found {
-            if let Some(record) = pack.get(number.0).map_err(StoreError::Damaged)? {
-                visit(*number, record);
-            }
-        }
-    }
+/// Makes an empty database, and puts it in its place when it is whole.
+fn make(path: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    let new = path.with_extension(NEW_SUFFIX);
+    let mut options = fs::OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    drop(Database::builder().create(&new)?);
+    let (folder, cache_bytes) = (String::new(), 1 << 20);
+    drop(EmbeddedStore::prepare(Place::File { path: new.clone(), folder, cache_bytes })?);
+    fs::File::open(&new)?.sync_all()?;
+    fs::rename(&new, path)?;
+    path.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())?;
     Ok(())
-}
-
-fn scan(
-    snapshot: &Snapshot,
-    part: Part,
-    (after, count_max): (Option<ArticleNumber>, usize),
-) -> Result<Vec<(ArticleNumber, Vec<u8>)>, StoreError> {
-    let first = after.map_or(0, |it| it.0.saturating_add(1));
-    let start = snapshot.pack_of(part, first)?.map_or(first, |it| it.0);
-    let mut found = Vec::new();
-    for row in snapshot.table(part).range(start..).map_err(failed)? {
-        let (_, pack) = row.map_err(failed)?;
-        for record in Pack::of(pack.value()).map_err(StoreError::Damaged)?.records() {
-            let (number, record) = record.map_err(StoreError::Damaged)?;
-            if found.len() == count_max {
-                return Ok(found);
-            }
-            if number >= first {
-                found.push((ArticleNumber(number), record.to_vec()));
-            }
-        }
-    }
-    Ok(found)
 }
 
 fn failed(error: impl Into<redb::Error>) -> StoreError {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::store::damage::{Damage, DamageLog};
 use crate::store::{ArticleNumber, Part, Row, Space, State, Store, StoreError, Write};
 
 /// A store with some records more, and some less. It cannot be written to.
@@ -125,5 +126,17 @@ impl Store for PendingStore {
 
     fn state(&self) -> Result<State, StoreError> {
         self.under.state()
+    }
+
+    fn check(&self, found: &mut dyn FnMut(Damage)) -> Result<(), StoreError> {
+        self.under.check(found)
+    }
+
+    fn copy(&self, take: &mut dyn FnMut(Vec<u8>) -> bool) -> Result<(), StoreError> {
+        self.under.copy(take)
+    }
+
+    fn damage(&self) -> &DamageLog {
+        self.under.damage()
     }
 }

@@ -29,8 +29,12 @@ impl Commit<'_> {
                 writes.push(removal(number, &features));
                 self.removed.push(Removed { number, features, is_replaced: false, left: None });
             } else {
-                let id = delete.id.as_str().to_owned();
-                delete.result = Err(EngineError::ArticleNotFound(id));
+                let id = delete.id.as_str();
+                // One that is stored, but cannot be read, says so.
+                delete.result = Err(match self.committer.core.named(id) {
+                    Err(error) => error,
+                    Ok(_) => EngineError::ArticleNotFound(id.to_owned()),
+                });
             }
         }
         Ok(writes)

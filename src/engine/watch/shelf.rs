@@ -166,12 +166,12 @@ fn unset_orders(draft: &mut Draft, number: u32, teaser: &StandingTeaser) {
     draft.unset(Space::TeaserByTimes, times_key(teaser, number));
 }
 
-fn seen_key(teaser: &StandingTeaser, number: u32) -> Vec<u8> {
+pub(in crate::engine) fn seen_key(teaser: &StandingTeaser, number: u32) -> Vec<u8> {
     key([&ordered_64(teaser.noted_ms), &ordered_32(number)])
 }
 
 /// Most often first.
-fn times_key(teaser: &StandingTeaser, number: u32) -> Vec<u8> {
+pub(in crate::engine) fn times_key(teaser: &StandingTeaser, number: u32) -> Vec<u8> {
     key([&ordered_64(u64::MAX - teaser.times_seen), &ordered_32(number)])
 }
 

@@ -230,6 +230,7 @@ fn change(
         let mut tables = Tables::open(&transaction)?;
         act(&mut tables)?;
         tables.count_change(sequence)?;
+        tables.finish()?;
     }
     transaction.commit().map_err(failed)?;
     Snapshot::of(database)

@@ -32,6 +32,9 @@ impl Place {
                 let folder = folder.clone();
                 opened.map_err(|it| match it {
                     redb::DatabaseError::DatabaseAlreadyOpen => StoreError::InUse { folder },
+                    redb::DatabaseError::Storage(redb::StorageError::Corrupted(problem)) => {
+                        StoreError::DamagedFile { file: path.display().to_string(), problem }
+                    }
                     other => StoreError::Folder { folder, problem: other.to_string() },
                 })
             }

@@ -7,19 +7,22 @@ use redb::{
     WriteTransaction,
 };
 
-use crate::store::embedded::{FORMAT, FORMAT_WITHOUT_ROWS, failed};
-use crate::store::pack::{Pack, PackBuilder};
+use crate::store::damage::{Damage, DamageLog};
+use crate::store::embedded::{failed, seal};
+use crate::store::pack::{self, Pack, PackBuilder};
 use crate::store::{ArticleNumber, Part, Row, Space, State, StoreError, Write};
 
-const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+pub(super) const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const IDS: TableDefinition<'_, &str, u32> = TableDefinition::new("ids");
 const ARTICLES: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("articles");
 const FEATURES: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("features");
-const REMOVED: TableDefinition<'_, u64, (u32, &[u8])> = TableDefinition::new("removed");
+pub(super) const REMOVED: TableDefinition<'_, u64, (u32, &[u8])> = TableDefinition::new("removed");
 const KEPT: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("kept");
-const ROWS: TableDefinition<'_, (u8, &[u8]), &[u8]> = TableDefinition::new("rows");
+const ROWS: TableDefinition<'_, (u8, &[u8]), &[u8]> = TableDefinition::new("sealed_rows");
+/// Rows as they were before they had seals.
+pub(super) const BARE_ROWS: TableDefinition<'_, (u8, &[u8]), &[u8]> = TableDefinition::new("rows");
 
-const META_FORMAT: &str = "format";
+pub(super) const META_FORMAT: &str = "format";
 const META_IDENTITY: &str = "identity";
 const META_COUNT: &str = "count";
 const META_NEXT: &str = "next";
@@ -27,6 +30,20 @@ const META_REMOVALS: &str = "removals";
 const META_FORGOTTEN: &str = "forgotten";
 /// Changes so far: by this it is seen whether one that was in doubt is stored.
 const META_SEQUENCE: &str = "sequence";
+/// XXH3 of the others, so that none of them is taken for another number.
+const META_SUM: &str = "sum";
+const META_SUMMED: [&str; 7] = [
+    META_FORMAT,
+    META_IDENTITY,
+    META_COUNT,
+    META_NEXT,
+    META_REMOVALS,
+    META_FORGOTTEN,
+    META_SEQUENCE,
+];
+/// The keys of what is kept, and of its seal.
+const KEPT_KEY: u32 = 0;
+const KEPT_SEAL_KEY: u32 = 1;
 
 /// What redb keeps beside a value in its page.
 const PAGE_HEAD_BYTES: usize = 64;
@@ -41,13 +58,13 @@ type PackRow = (u32, AccessGuard<'static, &'static [u8]>);
 /// The tables, open for reading as of one commit.
 #[derive(Debug)]
 pub(super) struct Snapshot {
-    meta: ReadOnlyTable<&'static str, u64>,
+    pub(super) meta: ReadOnlyTable<&'static str, u64>,
     pub(super) ids: ReadOnlyTable<&'static str, u32>,
-    articles: ReadOnlyTable<u32, &'static [u8]>,
-    features: ReadOnlyTable<u32, &'static [u8]>,
-    removed: ReadOnlyTable<u64, (u32, &'static [u8])>,
-    kept: ReadOnlyTable<u32, &'static [u8]>,
-    rows: ReadOnlyTable<(u8, &'static [u8]), &'static [u8]>,
+    pub(super) articles: ReadOnlyTable<u32, &'static [u8]>,
+    pub(super) features: ReadOnlyTable<u32, &'static [u8]>,
+    pub(super) removed: ReadOnlyTable<u64, (u32, &'static [u8])>,
+    pub(super) kept: ReadOnlyTable<u32, &'static [u8]>,
+    pub(super) rows: ReadOnlyTable<(u8, &'static [u8]), &'static [u8]>,
 }
 
 impl Snapshot {
@@ -86,41 +103,83 @@ impl Snapshot {
         meta(&self.meta, META_SEQUENCE)
     }
 
+    pub(super) fn kept(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        let Some(kept) = self.kept.get(KEPT_KEY).map_err(failed)? else { return Ok(None) };
+        let seal = self.kept.get(KEPT_SEAL_KEY).map_err(failed)?;
+        let sealed = [kept.value(), seal.as_ref().map_or(&[][..], |it| it.value())].concat();
+        let opened = seal::open(&[], &sealed);
+        let kept = opened.ok_or(StoreError::Damaged("its dictionary is not what was written"))?;
+        Ok(Some(kept.to_vec()))
+    }
+
+    /// What is known of the whole is what was written.
+    pub(super) fn check_meta(&self) -> Result<(), StoreError> {
+        let is_sound = meta(&self.meta, META_SUM)? == meta_sum(&self.meta)?;
+        if is_sound {
+            Ok(())
+        } else {
+            Err(StoreError::Damaged("its counts are not what was written"))
+        }
+    }
+
+    /// What was removed and is remembered.
     pub(super) fn removed(&self) -> Result<Vec<(ArticleNumber, Vec<u8>)>, StoreError> {
         let rows = self.removed.iter().map_err(failed)?;
         rows.map(|row| {
-            let (_, value) = row.map_err(failed)?;
-            let (number, features) = value.value();
-            Ok((ArticleNumber(number), features.to_vec()))
+            let (place, value) = row.map_err(failed)?;
+            let (number, sealed) = value.value();
+            let features = open_removed(place.value(), number, sealed);
+            let lost = StoreError::Damaged("what it remembers of removals is not what was written");
+            Ok((ArticleNumber(number), features.ok_or(lost)?.to_vec()))
         })
         .collect()
-    }
-
-    pub(super) fn kept(&self) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.kept.get(0).map_err(failed)?.map(|it| it.value().to_vec()))
     }
 
     pub(super) fn row(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         let row = self.rows.get((space as u8, key)).map_err(failed)?;
-        Ok(row.map(|it| it.value().to_vec()))
+        let Some(row) = row else { return Ok(None) };
+        let opened = open_row(space as u8, key, row.value());
+        let damage = || Damage::Row { space, key: key.to_vec() };
+        opened.map(|it| Some(it.to_vec())).ok_or_else(|| StoreError::DamagedRow(damage()))
+    }
+
+    /// Tells of each row that is not what was written.
+    pub(super) fn check_rows(&self, found: &mut dyn FnMut(Damage)) -> Result<(), StoreError> {
+        for row in self.rows.iter().map_err(failed)? {
+            let (key, value) = row.map_err(failed)?;
+            let (space, key) = key.value();
+            if open_row(space, key, value.value()).is_none() {
+                let known = Space::ALL.into_iter().find(|it| *it as u8 == space);
+                let space = known.unwrap_or(Space::Counter);
+                found(Damage::Row { space, key: key.to_vec() });
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn rows(
         &self,
-        space: Space,
-        keys: Range<&[u8]>,
+        (space, keys): (Space, Range<&[u8]>),
         count_max: usize,
+        log: &DamageLog,
     ) -> Result<Vec<Row>, StoreError> {
-        if keys.start >= keys.end {
-            return Ok(Vec::new());
+        let mut found = Vec::new();
+        if keys.start >= keys.end || count_max == 0 {
+            return Ok(found);
         }
         let range = (space as u8, keys.start)..(space as u8, keys.end);
-        let rows = self.rows.range(range).map_err(failed)?.take(count_max);
-        rows.map(|row| {
+        for row in self.rows.range(range).map_err(failed)? {
             let (key, value) = row.map_err(failed)?;
-            Ok((key.value().1.to_vec(), value.value().to_vec()))
-        })
-        .collect()
+            let (_, key) = key.value();
+            match open_row(space as u8, key, value.value()) {
+                Some(value) => found.push((key.to_vec(), value.to_vec())),
+                None => log.note(Damage::Row { space, key: key.to_vec() }),
+            }
+            if found.len() == count_max {
+                break;
+            }
+        }
+        Ok(found)
     }
 
     pub(super) fn state(&self) -> Result<State, StoreError> {
@@ -133,6 +192,28 @@ impl Snapshot {
     }
 }
 
+fn open_row<'a>(space: u8, key: &[u8], sealed: &'a [u8]) -> Option<&'a [u8]> {
+    seal::open(&[&[space], key], sealed)
+}
+
+fn open_removed(place: u64, number: u32, sealed: &[u8]) -> Option<&[u8]> {
+    seal::open(&[&place.to_le_bytes(), &number.to_le_bytes()], sealed)
+}
+
+/// A pack that is what was written under its key.
+pub(super) fn open_pack(key: u32, bytes: &[u8]) -> Result<Pack<'_>, pack::Damage> {
+    let pack = Pack::of(bytes)?;
+    if pack.first() == Some(key) { Ok(pack) } else { Err("a pack of records has another key") }
+}
+
+fn meta_sum(table: &impl ReadableTable<&'static str, u64>) -> Result<u64, StoreError> {
+    let mut bytes = Vec::with_capacity(META_SUMMED.len() * 8);
+    for name in META_SUMMED {
+        bytes.extend_from_slice(&meta(table, name)?.to_le_bytes());
+    }
+    Ok(crate::hash::persistent_64(&bytes))
+}
+
 fn meta(table: &impl ReadableTable<&'static str, u64>, name: &str) -> Result<u64, StoreError> {
     Ok(table.get(name).map_err(failed)?.map_or(0, |it| it.value()))
 }
@@ -143,13 +224,13 @@ fn next(table: &impl ReadableTable<&'static str, u64>) -> Result<ArticleNumber, 
 
 /// The tables, open for writing.
 pub(super) struct Tables<'a> {
-    meta: Table<'a, &'static str, u64>,
-    ids: Table<'a, &'static str, u32>,
-    articles: Table<'a, u32, &'static [u8]>,
-    features: Table<'a, u32, &'static [u8]>,
-    removed: Table<'a, u64, (u32, &'static [u8])>,
-    kept: Table<'a, u32, &'static [u8]>,
-    rows: Table<'a, (u8, &'static [u8]), &'static [u8]>,
+    pub(super) meta: Table<'a, &'static str, u64>,
+    pub(super) ids: Table<'a, &'static str, u32>,
+    pub(super) articles: Table<'a, u32, &'static [u8]>,
+    pub(super) features: Table<'a, u32, &'static [u8]>,
+    pub(super) removed: Table<'a, u64, (u32, &'static [u8])>,
+    pub(super) kept: Table<'a, u32, &'static [u8]>,
+    pub(super) rows: Table<'a, (u8, &'static [u8]), &'static [u8]>,
 }
 
 impl<'a> Tables<'a> {
@@ -165,25 +246,53 @@ impl<'a> Tables<'a> {
         })
     }
 
-    /// Checks the format, or writes it into new tables.
-    pub(super) fn prepare(mut self) -> Result<(), StoreError> {
-        let found = self.meta.get(META_FORMAT).map_err(failed)?.map(|it| it.value());
-        match found {
-            Some(format) if format == u64::from(FORMAT) => Ok(()),
-            // Of before there were rows: it has none.
-            Some(format) if format == u64::from(FORMAT_WITHOUT_ROWS) => {
-                self.set(META_FORMAT, u64::from(FORMAT))
-            }
-            Some(format) => {
-                let found = u32::try_from(format).unwrap_or(u32::MAX);
-                Err(StoreError::Format { found, expected: FORMAT })
-            }
-            None => {
-                let identity = crate::hash::random_64();
-                self.set(META_IDENTITY, identity)?;
-                self.set(META_FORMAT, u64::from(FORMAT))
-            }
+    /// The format; `None` of new tables.
+    pub(super) fn format(&self) -> Result<Option<u64>, StoreError> {
+        Ok(self.meta.get(META_FORMAT).map_err(failed)?.map(|it| it.value()))
+    }
+
+    /// Says in new tables what they are.
+    pub(super) fn begin(&mut self, format: u32) -> Result<(), StoreError> {
+        self.set(META_IDENTITY, crate::hash::random_64())?;
+        self.set(META_FORMAT, u64::from(format))
+    }
+
+    /// Seals what had no seals; the rows are given.
+    pub(super) fn take_over(
+        &mut self,
+        format: u32,
+        rows: &impl ReadableTable<(u8, &'static [u8]), &'static [u8]>,
+    ) -> Result<(), StoreError> {
+        seal_packs(&mut self.articles)?;
+        seal_packs(&mut self.features)?;
+        for row in rows.iter().map_err(failed)? {
+            let (key, value) = row.map_err(failed)?;
+            let (space, key) = key.value();
+            let sealed = seal::seal(&[&[space], key], value.value());
+            self.rows.insert((space, key), sealed.as_slice()).map_err(failed)?;
         }
+        let removed = self.removed.iter().map_err(failed)?;
+        let bare: Result<Vec<(u64, u32, Vec<u8>)>, StoreError> = removed
+            .map(|row| {
+                let (place, value) = row.map_err(failed)?;
+                let (number, features) = value.value();
+                Ok((place.value(), number, features.to_vec()))
+            })
+            .collect();
+        for (place, number, features) in bare? {
+            self.remember(place, (number, &features))?;
+        }
+        let kept = self.kept.get(KEPT_KEY).map_err(failed)?.map(|it| it.value().to_vec());
+        if let Some(kept) = kept {
+            self.keep(&kept)?;
+        }
+        self.set(META_FORMAT, u64::from(format))
+    }
+
+    /// To be called at the end of every change.
+    pub(super) fn finish(&mut self) -> Result<(), StoreError> {
+        let sum = meta_sum(&self.meta)?;
+        self.set(META_SUM, sum)
     }
 
     /// Does all of the writes; `remembers` what is removed.
@@ -195,8 +304,9 @@ impl<'a> Tables<'a> {
         for write in writes {
             match write {
                 Write::Set { space, key, value } => {
+                    let sealed = seal::seal(&[&[*space as u8], key], value);
                     let key = (*space as u8, key.as_slice());
-                    self.rows.insert(key, value.as_slice()).map_err(failed)?;
+                    self.rows.insert(key, sealed.as_slice()).map_err(failed)?;
                 }
                 Write::Unset { space, key } => {
                     self.rows.remove((*space as u8, key.as_slice())).map_err(failed)?;
@@ -218,7 +328,15 @@ impl<'a> Tables<'a> {
     }
 
     pub(super) fn keep(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        self.kept.insert(0, bytes).map_err(failed).map(drop)
+        let sealed = seal::seal(&[], bytes);
+        let (kept, seal) = sealed.split_at(bytes.len());
+        self.kept.insert(KEPT_KEY, kept).map_err(failed)?;
+        self.kept.insert(KEPT_SEAL_KEY, seal).map_err(failed).map(drop)
+    }
+
+    fn remember(&mut self, place: u64, (number, features): (u32, &[u8])) -> Result<(), StoreError> {
+        let sealed = seal::seal(&[&place.to_le_bytes(), &number.to_le_bytes()], features);
+        self.removed.insert(place, (number, sealed.as_slice())).map_err(failed).map(drop)
     }
 
     /// Inserts in a row fill packs together. Gives their number.
@@ -260,7 +378,7 @@ impl<'a> Tables<'a> {
         if remembers && !taken.is_empty() {
             let place = meta(&self.meta, META_REMOVALS)?;
             for (place, (number, features)) in (place..).zip(&taken) {
-                self.removed.insert(place, (*number, features.as_slice())).map_err(failed)?;
+                self.remember(place, (*number, features))?;
             }
             self.set(META_REMOVALS, place + taken.len() as u64)?;
         }
@@ -272,6 +390,23 @@ impl<'a> Tables<'a> {
     }
 }
 
+/// Gives packs that have none their checksums.
+fn seal_packs(table: &mut Table<'_, u32, &'static [u8]>) -> Result<(), StoreError> {
+    let keys = table.iter().map_err(failed)?.map(|row| row.map(|it| it.0.value()));
+    let keys: Vec<u32> = keys.collect::<Result<_, _>>().map_err(failed)?;
+    for key in keys {
+        let mut sealed = PackBuilder::default();
+        if let Some(bare) = table.get(key).map_err(failed)? {
+            for record in Pack::of_bare(bare.value()).map_err(StoreError::Damaged)?.records() {
+                let (number, record) = record.map_err(StoreError::Damaged)?;
+                sealed.push(number, record);
+            }
+        }
+        table.insert(key, sealed.finish().as_slice()).map_err(failed)?;
+    }
+    Ok(())
+}
+
 /// Appends records to the packs of a table.
 struct Packer<'a, 'txn> {
     table: &'a mut Table<'txn, u32, &'static [u8]>,
@@ -280,16 +415,17 @@ struct Packer<'a, 'txn> {
 }
 
 impl<'a, 'txn> Packer<'a, 'txn> {
-    /// Goes on with the last pack.
+    /// Goes on with the last pack, unless that is damaged: it stays as it is.
     fn at_the_end_of(
         table: &'a mut Table<'txn, u32, &'static [u8]>,
         bytes_max: usize,
     ) -> Result<Self, StoreError> {
         let mut pack = PackBuilder::default();
-        if let Some((_, last)) = table.last().map_err(failed)?
+        if let Some((key, last)) = table.last().map_err(failed)?
             && last.value().len() < bytes_max
+            && let Ok(last) = open_pack(key.value(), last.value())
         {
-            for record in Pack::of(last.value()).map_err(StoreError::Damaged)?.records() {
+            for record in last.records() {
                 let (number, record) = record.map_err(StoreError::Damaged)?;
                 pack.push(number, record);
             }
@@ -315,7 +451,7 @@ impl<'a, 'txn> Packer<'a, 'txn> {
 }
 
 /// Takes records out of their packs, each pack once; `numbers` ascend. Gives those that
-/// were there.
+/// were there. Packs that are damaged stay as they are.
 fn take(
     table: &mut Table<'_, u32, &'static [u8]>,
     numbers: &[u32],
@@ -330,7 +466,10 @@ fn take(
                 left = left.get(1..).unwrap_or_default();
                 continue;
             };
-            let pack = Pack::of(pack.value()).map_err(StoreError::Damaged)?;
+            let Ok(pack) = open_pack(key.value(), pack.value()) else {
+                left = left.get(1..).unwrap_or_default();
+                continue;
+            };
             let end = pack.last().unwrap_or(*number).max(*number);
             let (here, others) = left.split_at(left.partition_point(|it| *it <= end));
             left = others;

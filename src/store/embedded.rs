@@ -109,9 +109,12 @@ impl EmbeddedStore {
             Err(error) => return Err(unusable(&error)),
         };
         let prepared = guarded(|| Self::prepare(database, Place::File(path.clone())));
-        prepared.map_err(|error| match error {
-            StoreError::Damaged(problem) => damaged(problem.to_owned()),
-            other => other,
+        prepared.map_err(|error| {
+            if let StoreError::Damaged(problem) = error {
+                damaged(problem.to_owned())
+            } else {
+                error
+            }
         })
     }
 

@@ -70,7 +70,7 @@ async fn check_copy(copy: &Path, written: u32) {
         assert_eq!(is_there(&mut server.client, number).await, u64::from(number) < count);
     }
     let found = server.teaser(&text(7)).await;
-    assert_eq!(found.matches[0].article_id, "a7");
+    assert_eq!(found.matches.first().unwrap().article_id, "a7");
     server.put("more", &text(written + 1)).await;
     server.stop().await;
 }

@@ -11,16 +11,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use doublon::clock::Clock;
-use doublon::engine::article::ArticleId;
+use doublon::engine::article::{Article, ArticleId};
 use doublon::engine::find::{FindRequest, Target};
+use doublon::engine::put::PutRequest;
 use doublon::engine::story::{StoryOrder, StoryQuestion};
 use doublon::engine::teaser::TeaserRequest;
 use doublon::engine::watch::Since;
 use doublon::engine::{Engine, Options, verify};
-use doublon::index::Index;
 use doublon::index::memory::MemoryIndex;
-use doublon::store::Store;
+use doublon::index::{Filter, Index};
 use doublon::store::embedded::{EmbeddedStore, FORMAT};
+use doublon::store::{Space, Store, Write};
 use tempfile::TempDir;
 
 const STORE: &str = "doublon.redb";
@@ -103,7 +104,7 @@ fn answers(engine: &Engine) -> Result<String, String> {
 fn damages(folder: &Path) -> Vec<String> {
     let mut found = Vec::new();
     let store = EmbeddedStore::inspect(folder, &mut |it| found.push(it.to_string()));
-    let Some(store) = store.unwrap_or_else(|it| panic!("{it}")) else { return found };
+    let Some(store) = store.unwrap() else { return found };
     let store: Arc<dyn Store> = Arc::new(store);
     let index: Arc<dyn Index> = Arc::new(MemoryIndex::default());
     match verify::verify(&store, &index, folder) {
@@ -115,17 +116,19 @@ fn damages(folder: &Path) -> Vec<String> {
 
 #[test]
 fn folders_of_earlier_versions_are_taken_over() {
-    let of_4 = sample(4);
-    let engine = open(of_4.path(), 0).unwrap();
-    let said = answers(&engine).unwrap();
-    drop(engine);
-    for part in ["next summer", "Brackwell", "river.example", "Correction", "hill.example"] {
-        assert!(said.contains(part), "{part}: {said}");
+    for version in [4, 5] {
+        let folder = sample(version);
+        let engine = open(folder.path(), 0).unwrap();
+        let said = answers(&engine).unwrap();
+        drop(engine);
+        for part in ["next summer", "Brackwell", "river.example", "Correction", "hill.example"] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+        assert!(said.ends_with("4 1 1\n"), "{said}");
+        assert_eq!(damages(folder.path()), Vec::<String>::new());
+        let again = open(folder.path(), u64::MAX).unwrap();
+        assert_eq!(answers(&again).unwrap(), said);
     }
-    assert!(said.ends_with("4 1 1\n"), "{said}");
-    assert_eq!(damages(of_4.path()), Vec::<String>::new());
-    let again = open(of_4.path(), u64::MAX).unwrap();
-    assert_eq!(answers(&again).unwrap(), said);
 
     let of_3 = sample(3);
     let engine = open(of_3.path(), 0).unwrap();
@@ -135,8 +138,10 @@ fn folders_of_earlier_versions_are_taken_over() {
     assert_eq!(damages(of_3.path()), Vec::<String>::new());
 }
 
-/// Every answer of a copy whose bytes were changed.
-fn is_kept(whole: &Path, said: &str, (name, change): (&str, &dyn Fn(&mut Vec<u8>))) -> bool {
+type Change<'a> = &'a dyn Fn(&mut Vec<u8>);
+
+/// Whether a copy of which a file was changed gives no wrong answer without a word.
+fn is_kept(whole: &Path, said: &str, (name, change): (&str, Change<'_>)) -> bool {
     let damaged = tempfile::tempdir().unwrap();
     for name in [STORE, INDEX] {
         fs::copy(whole.join(name), damaged.path().join(name)).unwrap();
@@ -203,13 +208,13 @@ fn a_damaged_record_is_left_out_and_the_rest_is_answered() {
         "The lock keeper Ilse Vandermolen says that she has seen none since the tannery closed";
     let answer = engine.match_teasers(vec![TeaserRequest::of(text.to_owned())]).remove(0).unwrap();
     assert_eq!(answer.matches[0].id.as_str(), "otters");
-    let stored = engine.list("", 9, &doublon::index::Filter::all()).unwrap();
+    let stored = engine.list("", 9, &Filter::all()).unwrap();
     assert!(stored.articles.len() < IDS.len());
     // Others are stored in the same commit, and it is mended by a put.
     let article = |id: &str, text: &str| {
-        let (mut article, _) = other(id);
+        let mut article = bare(id);
         text.clone_into(&mut article.text);
-        doublon::engine::put::PutRequest::of(article)
+        PutRequest::of(article)
     };
     let puts = vec![
         article("ferry", "put again with other words than before"),
@@ -219,8 +224,8 @@ fn a_damaged_record_is_left_out_and_the_rest_is_answered() {
     assert!(engine.article(&id).unwrap().0.article.text.starts_with("put again"));
 }
 
-fn other(id: &str) -> (doublon::engine::article::Article, ()) {
-    let article = doublon::engine::article::Article {
+fn bare(id: &str) -> Article {
+    Article {
         id: ArticleId::new(id).unwrap(),
         url: String::new(),
         site: String::new(),
@@ -230,8 +235,7 @@ fn other(id: &str) -> (doublon::engine::article::Article, ()) {
         text: String::new(),
         published: None,
         expires: None,
-    };
-    (article, ())
+    }
 }
 
 fn doublon(arguments: &[&str]) -> (Option<i32>, String) {
@@ -270,7 +274,6 @@ fn verify_and_rebuild_say_what_they_found_by_their_exit_codes() {
 /// Rows that do not fit what they are made from.
 #[test]
 fn rebuild_makes_derived_rows_again() {
-    use doublon::store::{Space, Write};
     let whole = folder();
     let engine = open(whole.path(), 0).unwrap();
     let said = answers(&engine).unwrap();

@@ -147,9 +147,10 @@ impl Core {
 
     /// Names a record that cannot be read, once.
     pub(super) fn note(&self, part: Part, number: ArticleNumber, error: &EngineError) {
-        let problem = match error {
-            EngineError::Damaged { problem, .. } => problem.clone(),
-            other => other.to_string(),
+        let problem = if let EngineError::Damaged { problem, .. } = error {
+            problem.clone()
+        } else {
+            error.to_string()
         };
         self.store.damage().note(Damage::of_record(part, number, problem));
     }

@@ -230,9 +230,10 @@ impl Core {
                 true
             }
             Err(EngineError::Store(error)) => {
-                match &*error {
-                    StoreError::DamagedRow(damage) => self.store.damage().note(damage.clone()),
-                    _ => failed = Some(EngineError::Store(error)),
+                if let StoreError::DamagedRow(damage) = &*error {
+                    self.store.damage().note(damage.clone());
+                } else {
+                    failed = Some(EngineError::Store(error));
                 }
                 false
             }

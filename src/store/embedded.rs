@@ -103,9 +103,12 @@ impl EmbeddedStore {
         }
         let place = Place::File { path: path.clone(), folder: name.clone(), cache_bytes };
         let prepared = guarded(|| Self::prepare(place));
-        prepared.map_err(|error| match error {
-            StoreError::Damaged(problem) => damaged(problem.to_owned()),
-            other => other,
+        prepared.map_err(|error| {
+            if let StoreError::Damaged(problem) = error {
+                damaged(problem.to_owned())
+            } else {
+                error
+            }
         })
     }
 

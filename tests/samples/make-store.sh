@@ -1,5 +1,6 @@
 # Makes a tiny data folder of texts of our own: make-store.sh BINARY DIR PORT. With the binary
-# of commit cf2cfaf it made store-v3, with that of e5c59ad store-v4 (each file by gzip -9 -n).
+# of commit cf2cfaf it made store-v3, with that of e5c59ad store-v4, with the first of format 5
+# store-v5; each file went through gzip -9 -n. A new format gets a folder of its own.
 set -e
 B=$1; D=$2; P=$3
 rm -rf $D; mkdir -p $D

@@ -47,32 +47,32 @@ impl Expected {
     }
 
     fn stories(&mut self, store: &dyn Store) -> Result<(), EngineError> {
-        let mut stories: BTreeMap<u32, Vec<(u32, Member)>> = BTreeMap::new();
+        let mut members_of: BTreeMap<u32, Vec<(u32, Member)>> = BTreeMap::new();
         each(store, Space::Member, &mut |(key, value)| {
             if let (Some(id), Some(number), Ok(member)) =
                 (u32_at(key, 0), u32_at(key, 4), Member::decode(value))
             {
-                stories.entry(id).or_default().push((number, member));
+                members_of.entry(id).or_default().push((number, member));
             }
         })?;
         let mut listed = 0_u64;
-        for (id, members) in stories {
+        for (id, members) in members_of {
             let id = StoryId(id);
             let known = match store.row(Space::Story, &story_key(id)) {
                 Ok(row) => row.and_then(|it| Story::decode(&it).ok()),
                 Err(StoreError::DamagedRow(_)) => None,
                 Err(error) => return Err(error.into()),
             };
-            let story = summary(&members, known.as_ref());
+            let summed = summary(&members, known.as_ref());
             for (number, _) in &members {
                 self.set(Space::StoryOf, ordered_32(*number), story_key(id));
             }
-            if story.count > 1 {
+            if summed.count > 1 {
                 listed += 1;
-                self.set(Space::StoryByTime, time_key(id, &story), []);
-                self.set(Space::StoryBySize, size_key(id, &story), []);
+                self.set(Space::StoryByTime, time_key(id, &summed), []);
+                self.set(Space::StoryBySize, size_key(id, &summed), []);
             }
-            self.set(Space::Story, story_key(id), story.encode());
+            self.set(Space::Story, story_key(id), summed.encode());
         }
         self.count(Counter::Stories, listed);
         Ok(())
@@ -201,17 +201,18 @@ fn summary(members: &[(u32, Member)], known: Option<&Story>) -> Story {
     story
 }
 
-fn each(
-    store: &dyn Store,
-    space: Space,
-    visit: &mut dyn FnMut((&[u8], &[u8])),
-) -> Result<(), EngineError> {
+/// What is done with a key and its value.
+type Visit<'a> = dyn FnMut((&[u8], &[u8])) + 'a;
+
+fn each(store: &dyn Store, space: Space, visit: &mut Visit<'_>) -> Result<(), EngineError> {
     let mut start = Vec::new();
     loop {
         let rows: Vec<Row> = store.rows(space, &start[..]..&KEYS_END[..], BATCH)?;
         let Some((last, _)) = rows.last() else { return Ok(()) };
         start = key([last, &[0]]);
-        rows.iter().for_each(|(key, value)| visit((key, value)));
+        for (key, value) in &rows {
+            visit((key, value));
+        }
     }
 }
 

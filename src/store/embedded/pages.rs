@@ -2,7 +2,7 @@
 //! and may panic where they are damaged. Here they are checked against their checksums,
 //! without a change to the file, and a panic of redb is made an error.
 
-use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 use std::fs::OpenOptions;
 use std::io;
@@ -14,6 +14,7 @@ use std::sync::{Mutex, PoisonError};
 use redb::backends::FileBackend;
 use redb::{BackendError, Database, DatabaseError, StorageBackend};
 
+use crate::hash::HashMap;
 use crate::store::StoreError;
 
 /// Bytes of memory that a check takes.
@@ -153,12 +154,13 @@ impl StorageBackend for Overlay {
     fn write(&self, offset: u64, data: &[u8]) -> Result<(), io::Error> {
         let mut above = self.above.lock().unwrap_or_else(PoisonError::into_inner);
         for (block, start, at, count) in parts(offset, data.len()) {
-            if !above.blocks.contains_key(&block) {
-                let below = self.below(block)?;
-                above.blocks.insert(block, below);
-            }
-            let to = above.blocks.get_mut(&block).and_then(|it| it.get_mut(start..start + count));
-            if let (Some(to), Some(from)) = (to, data.get(at..at + count)) {
+            let bytes = match above.blocks.entry(block) {
+                Entry::Occupied(there) => there.into_mut(),
+                Entry::Vacant(place) => place.insert(self.below(block)?),
+            };
+            if let (Some(to), Some(from)) =
+                (bytes.get_mut(start..start + count), data.get(at..at + count))
+            {
                 to.copy_from_slice(from);
             }
         }

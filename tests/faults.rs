@@ -1,6 +1,7 @@
 //! Faults below the store: disks that are full, that fail, that write half, and that lose
 //! what was not synced when the power goes.
-#![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
+#![allow(clippy::indexing_slicing, clippy::print_stdout, reason = "a test")]
 
 #[path = "support/disk.rs"]
 mod disk;
@@ -95,7 +96,9 @@ fn writes_are_refused_while_the_disk_fails_reads_go_on_and_writes_come_back() {
         }
         // Those that were refused may be there, but not half; it calls for the same again.
         let stored = failed.iter().filter(|it| is_there(&engine, **it)).count();
-        failed.iter().for_each(|it| put(&engine, *it).unwrap());
+        for number in &failed {
+            put(&engine, *number).unwrap();
+        }
         assert!(failed.iter().all(|it| is_there(&engine, *it)), "{fault:?} {stored}");
         let counts = |engine: &Engine| engine.stats().unwrap().index;
         let before = counts(&engine);

@@ -182,11 +182,13 @@ impl Store for EmbeddedStore {
     }
 }
 
+type Visit<'a> = &'a mut dyn FnMut(ArticleNumber, &[u8]);
+
 /// Visits the records of `rest`, and takes those that were visited from it.
 fn read_rest(
     snapshot: &Snapshot,
     part: Part,
-    (rest, visit): (&mut &[ArticleNumber], &mut dyn FnMut(ArticleNumber, &[u8])),
+    (rest, visit): (&mut &[ArticleNumber], Visit<'_>),
 ) -> Result<(), StoreError> {
     while let Some(number) = rest.first() {
         let Some((_, pack)) = snapshot.pack_of(part, number.0)? else {

@@ -30,9 +30,12 @@ impl Place {
             Self::File { path, folder, cache_bytes } => {
                 let opened = builder.set_cache_size(*cache_bytes).create(path);
                 let folder = folder.clone();
-                opened.map_err(|it| match it {
-                    redb::DatabaseError::DatabaseAlreadyOpen => StoreError::InUse { folder },
-                    other => StoreError::Folder { folder, problem: other.to_string() },
+                opened.map_err(|it| {
+                    if matches!(it, redb::DatabaseError::DatabaseAlreadyOpen) {
+                        StoreError::InUse { folder }
+                    } else {
+                        StoreError::Folder { folder, problem: it.to_string() }
+                    }
                 })
             }
             Self::Backend { backend, .. } => {

@@ -259,6 +259,13 @@ async fn the_service_refuses_writes_on_a_full_disk_and_goes_on_when_there_is_roo
         assert!(tries < 100, "{:#?}", server.log());
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    // The line comes through a pipe, after the answer.
+    for _ in 0..100 {
+        if server.log().iter().any(|it| it.contains("takes writes again")) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     let log = server.log();
     let says = |what: &str| log.iter().any(|it| it.contains(what));
     assert!(says("reads go on") && says("takes writes again"), "{log:#?}");

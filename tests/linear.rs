@@ -1,7 +1,9 @@
 //! Each article is a register: what puts, deletions and questions answer at the same time
 //! can be put in one order that explains all of it, and that no caller can tell from what
 //! they saw (Wing and Gong, Testing and verifying concurrent objects, 1993).
-#![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
+#![allow(clippy::indexing_slicing, clippy::print_stdout, reason = "a test")]
+#![allow(clippy::option_option, reason = "what is there after a call, if it can be")]
 
 use std::collections::HashSet;
 use std::sync::Arc;

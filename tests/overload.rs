@@ -1,6 +1,9 @@
 //! Attacks on the built binary: memory stays under a stated bound, and others are answered
 //! rightly. `cargo test --release --test overload -- --nocapture` prints what each costs.
 #![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(clippy::indexing_slicing, clippy::print_stdout, reason = "a test")]
+#![allow(clippy::cast_possible_truncation, reason = "small numbers")]
+#![allow(clippy::big_endian_bytes, reason = "as gRPC has it")]
 #![allow(clippy::disallowed_methods, reason = "times are printed, not asserted")]
 
 mod support;

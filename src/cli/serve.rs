@@ -18,6 +18,7 @@ use super::{Common, Found};
 /// Every option can be given in the environment (DOUBLON_DATA_DIR for
 /// --data-dir) and in a TOML file (data_dir = "..."); a flag wins over the
 /// environment, and the environment over the file. Unknown keys are errors.
+#[expect(clippy::struct_excessive_bools, reason = "flags")]
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Address and port; port 0 takes a free one [default: 127.0.0.1:50051]

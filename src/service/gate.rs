@@ -214,11 +214,16 @@ mod tests {
             assert!(methods.contains(named), "{named}");
         }
         let all = || files.file.iter().flat_map(|it| &it.service).flat_map(|it| &it.method);
-        let mut streams: Vec<&str> =
-            all().filter(|it| it.client_streaming()).map(|it| it.name()).collect();
+        let mut streams: Vec<&str> = all()
+            .filter(|it| it.client_streaming())
+            .map(prost_types::MethodDescriptorProto::name)
+            .collect();
         streams.sort_unstable();
         assert_eq!(streams, STREAMS);
         let answers = all().filter(|it| it.server_streaming() && !it.client_streaming());
-        assert_eq!(answers.map(|it| it.name()).collect::<Vec<_>>(), [LISTENING]);
+        assert_eq!(
+            answers.map(prost_types::MethodDescriptorProto::name).collect::<Vec<_>>(),
+            [LISTENING]
+        );
     }
 }

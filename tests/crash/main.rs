@@ -4,6 +4,8 @@
 //! A kill loses no page that the system has taken: what a power cut loses is tested in
 //! `tests/faults.rs`.
 #![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(clippy::indexing_slicing, clippy::print_stdout, reason = "a test")]
+#![allow(clippy::cast_possible_truncation, reason = "small numbers")]
 #![allow(clippy::disallowed_methods, reason = "times are printed, not asserted")]
 
 mod check;

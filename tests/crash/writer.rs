@@ -135,7 +135,7 @@ impl Writer {
 
     /// What may be there once this put has been sent.
     fn expect(&mut self, number: u32, revision: u32) {
-        let known = self.articles.entry(number).or_insert(Known::of(None));
+        let known = self.articles.entry(number).or_insert_with(|| Known::of(None));
         known.maybe = Some(Some(revision));
         if let Some(teaser) = self.teasers.get_mut(&number) {
             teaser.maybe = Some(false);

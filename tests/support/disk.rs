@@ -87,7 +87,7 @@ impl Disk {
 }
 
 impl State {
-    fn check(&mut self) -> io::Result<()> {
+    fn check(&self) -> io::Result<()> {
         if self.fault == Some(Fault::Everything) || self.power_countdown == Some(0) {
             return Err(broken());
         }
@@ -107,13 +107,13 @@ impl State {
 
 impl StorageBackend for Disk {
     fn len(&self) -> Result<u64, io::Error> {
-        let mut state = self.state();
+        let state = self.state();
         state.check()?;
         Ok(state.current.len() as u64)
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), io::Error> {
-        let mut state = self.state();
+        let state = self.state();
         state.check()?;
         let start = usize::try_from(offset).unwrap();
         let bytes = state.current.get(start..start + out.len()).ok_or_else(broken)?;
@@ -146,7 +146,8 @@ impl StorageBackend for Disk {
             Some(it) => state.sync_countdown = Some(it - 1),
             None => {}
         }
-        state.synced = state.current.clone();
+        let current = state.current.clone();
+        state.synced = current;
         state.writes.clear();
         Ok(())
     }

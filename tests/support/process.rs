@@ -1,4 +1,5 @@
 //! The built binary as a server in a process of its own.
+#![allow(clippy::panic, clippy::expect_used, reason = "a test")]
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -60,7 +61,7 @@ impl Process {
         let log = Arc::new(Mutex::new(seen));
         let kept = Arc::clone(&log);
         thread::spawn(move || {
-            lines.map_while(Result::ok).for_each(|it| kept.lock().unwrap().push(it))
+            lines.map_while(Result::ok).for_each(|it| kept.lock().unwrap().push(it));
         });
         Self { child, address, log }
     }

@@ -160,7 +160,10 @@ impl EmbeddedStore {
         let begun = self.clock.elapsed();
         // Its file is locked until then.
         let closed = (held.database.take(), held.view.take());
-        if let Err(error) = caught(|| Ok(drop(closed))) {
+        if let Err(error) = caught(|| {
+            drop(closed);
+            Ok(())
+        }) {
             tracing::error!(%error, "the store was not closed in good order");
         }
         let opened = caught(|| {
@@ -170,10 +173,12 @@ impl EmbeddedStore {
         });
         let now = self.clock.elapsed();
         let pause = PAUSE_MIN.max(now.saturating_sub(begun) * PAUSE_FACTOR);
-        let problem = match error {
-            StoreError::Database(it) => it.to_string(),
-            StoreError::Failing { problem } => problem.clone(),
-            other => other.to_string(),
+        let problem = if let StoreError::Failing { problem } = error {
+            problem.clone()
+        } else if let StoreError::Database(it) = error {
+            it.to_string()
+        } else {
+            error.to_string()
         };
         let is_first = held.failure.is_none();
         held.failure = Some(Failure { problem, until: now + pause });

@@ -30,12 +30,18 @@ impl Place {
             Self::File { path, folder, cache_bytes } => {
                 let opened = builder.set_cache_size(*cache_bytes).create(path);
                 let folder = folder.clone();
-                opened.map_err(|it| match it {
-                    redb::DatabaseError::DatabaseAlreadyOpen => StoreError::InUse { folder },
-                    redb::DatabaseError::Storage(redb::StorageError::Corrupted(problem)) => {
-                        StoreError::DamagedFile { file: path.display().to_string(), problem }
+                opened.map_err(|it| {
+                    if matches!(it, redb::DatabaseError::DatabaseAlreadyOpen) {
+                        return StoreError::InUse { folder };
                     }
-                    other => StoreError::Folder { folder, problem: other.to_string() },
+                    if let redb::DatabaseError::Storage(redb::StorageError::Corrupted(problem)) = it
+                    {
+                        return StoreError::DamagedFile {
+                            file: path.display().to_string(),
+                            problem,
+                        };
+                    }
+                    StoreError::Folder { folder, problem: it.to_string() }
                 })
             }
             Self::Backend { backend, .. } => {

@@ -256,9 +256,7 @@ pub enum StoreError {
     #[error("the store is read only")]
     ReadOnly,
     /// A file is not what was written.
-    #[error(
-        "{file} is damaged: {problem}. `doublon verify` names what is; restore a backup, or export what is left"
-    )]
+    #[error("{file} is damaged: {problem}. `doublon verify` names what is; restore a backup")]
     DamagedFile {
         /// The file.
         file: String,

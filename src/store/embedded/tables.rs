@@ -32,15 +32,8 @@ const META_FORGOTTEN: &str = "forgotten";
 const META_SEQUENCE: &str = "sequence";
 /// XXH3 of the others, so that none of them is taken for another number.
 const META_SUM: &str = "sum";
-const META_SUMMED: [&str; 7] = [
-    META_FORMAT,
-    META_IDENTITY,
-    META_COUNT,
-    META_NEXT,
-    META_REMOVALS,
-    META_FORGOTTEN,
-    META_SEQUENCE,
-];
+const META_SUMMED: [&str; 6] =
+    [META_FORMAT, META_IDENTITY, META_COUNT, META_NEXT, META_REMOVALS, META_FORGOTTEN];
 /// The keys of what is kept, and of its seal.
 const KEPT_KEY: u32 = 0;
 const KEPT_SEAL_KEY: u32 = 1;

@@ -1,5 +1,6 @@
-//! A view of a disk that takes no writes: what redb writes when it opens a database after
-//! a failure stays in memory, and is given up with the view. So reads go on.
+//! A view of a disk that is not written to: what redb writes when it opens a database after
+//! a failure stays in memory, and is given up with the view. So reads go on where the disk
+//! takes no writes, and a file can be checked without a change to it.
 
 use std::io;
 use std::ops::Bound;
@@ -68,14 +69,19 @@ impl StorageBackend for Overlay {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), io::Error> {
-        if self.state().blocks.is_empty() {
+        let end = offset.saturating_add(out.len() as u64);
+        let state = self.state();
+        if end > state.length {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if state.blocks.is_empty() && end <= self.under.len()? {
             return self.under.read(offset, out);
         }
         let mut rest = out;
         for (place, within, count) in pieces(offset, rest.len()) {
             let (here, behind) = rest.split_at_mut(count);
             rest = behind;
-            let block = self.state().blocks.get(&place).cloned();
+            let block = state.blocks.get(&place).cloned();
             let block = block.map_or_else(|| self.block_under(place), Ok)?;
             here.copy_from_slice(block.get(within..within + count).unwrap_or_default());
         }
@@ -92,16 +98,18 @@ impl StorageBackend for Overlay {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> Result<(), io::Error> {
+        // Held over all of it, so that no reader sees a block as it was under the view.
+        let mut state = self.state();
         let mut rest = data;
         for (place, within, count) in pieces(offset, data.len()) {
             let (here, behind) = rest.split_at(count);
             rest = behind;
-            let block = self.state().blocks.remove(&place);
+            let block = state.blocks.remove(&place);
             let mut block = block.map_or_else(|| self.block_under(place), Ok)?;
             if let Some(it) = block.get_mut(within..within + count) {
                 it.copy_from_slice(here);
             }
-            self.state().blocks.insert(place, block);
+            state.blocks.insert(place, block);
         }
         Ok(())
     }
@@ -112,6 +120,26 @@ impl StorageBackend for Overlay {
 
     fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
         self.under.try_lock_range(start, end)
+    }
+
+    fn try_lock_shared_range(
+        &self,
+        start: Bound<u64>,
+        end: Bound<u64>,
+    ) -> Result<bool, BackendError> {
+        self.under.try_lock_shared_range(start, end)
+    }
+
+    fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.under.lock_range(start, end)
+    }
+
+    fn lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.under.lock_shared_range(start, end)
+    }
+
+    fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.under.query_lock_range(start, end)
     }
 
     fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
@@ -134,6 +162,7 @@ mod tests {
         view.write(4_000, &[1; 5_000]).unwrap();
         view.set_len(20_000).unwrap();
         view.write(12_000, &[2; 100]).unwrap();
+        assert!(view.read(19_999, &mut [0; 2]).is_err(), "behind its end");
         let mut bytes = vec![9; 20_000];
         view.read(0, &mut bytes).unwrap();
         let mut expected = vec![0; 20_000];

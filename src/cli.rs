@@ -8,9 +8,11 @@ mod compare;
 mod completions;
 mod delete;
 mod eval;
+mod export;
 mod filter;
 mod find_duplicates;
 mod get;
+mod import;
 mod input;
 mod json;
 mod list;
@@ -116,6 +118,8 @@ enum Command {
     Revisions(revisions::Args),
     Stats(stats::Args),
     Backup(backup::Args),
+    Export(export::Args),
+    Import(import::Args),
     Verify(verify::Args),
     Rebuild(verify::RebuildArgs),
     Eval(eval::Args),
@@ -196,6 +200,8 @@ async fn run(cli: Cli) -> anyhow::Result<Found> {
         Command::Revisions(args) => revisions::run(args, &common).await,
         Command::Stats(args) => stats::run(&args, &common).await,
         Command::Backup(args) => backup::run(args, &common).await,
+        Command::Export(args) => export::run(args, &common).await,
+        Command::Import(args) => import::run(args, &common).await,
         Command::Verify(args) => tokio::task::block_in_place(|| verify::run(&args, &common)),
         Command::Rebuild(args) => tokio::task::block_in_place(|| verify::rebuild(&args, &common)),
         Command::Eval(args) => tokio::task::block_in_place(|| eval::run(&args, &common)),

@@ -280,6 +280,22 @@ impl Client {
         Ok(self.inner.back_up(v1::BackUpRequest {}).await?.into_inner())
     }
 
+    /// Calls `Export`.
+    pub async fn export(
+        &mut self,
+        it: v1::ExportRequest,
+    ) -> Result<Streaming<v1::ExportResponse>, ClientError> {
+        Ok(self.inner.export(it).await?.into_inner())
+    }
+
+    /// Calls `Import`: one answer a request, in order.
+    pub async fn import(
+        &mut self,
+        items: impl Stream<Item = v1::ImportRequest> + Send + 'static,
+    ) -> Result<Streaming<v1::ImportResponse>, ClientError> {
+        Ok(self.inner.import(items).await?.into_inner())
+    }
+
     /// Calls `GetStory`.
     pub async fn get_story(
         &mut self,

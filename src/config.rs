@@ -39,6 +39,7 @@ const LISTEN: Key = Key { name: "listen", default: "127.0.0.1:50051" };
 const DATA_DIR: Key = Key { name: "data_dir", default: "./doublon-data" };
 const IN_MEMORY: Key = Key { name: "in_memory", default: "false" };
 const NO_TEXT: Key = Key { name: "no_text", default: "false" };
+const CHECK_PAGES: Key = Key { name: "check_pages", default: "false" };
 const CACHE_MIB: Key = Key { name: "cache_mib", default: "256" };
 const DRAIN_SECONDS: Key = Key { name: "drain_seconds", default: "10" };
 const LOG: Key = Key { name: "log", default: "info" };
@@ -48,11 +49,12 @@ const CUES: Key = Key { name: "cues", default: "" };
 const RETENTION: Key = Key { name: "retention", default: "forever" };
 const TEASER_RETENTION: Key = Key { name: "teaser_retention", default: "30d" };
 const TEASERS_MAX: Key = Key { name: "teasers_max", default: "1000000" };
-const KEYS: [Key; 17] = [
+const KEYS: [Key; 18] = [
     LISTEN,
     DATA_DIR,
     IN_MEMORY,
     NO_TEXT,
+    CHECK_PAGES,
     CACHE_MIB,
     DRAIN_SECONDS,
     LOG,
@@ -202,6 +204,7 @@ pub fn resolve(sources: &[Typed]) -> Result<Resolved, ConfigError> {
         _ => None,
     });
     let no_text = resolver.value(NO_TEXT, "true or false", |it| it.parse::<bool>().ok());
+    let checks_pages = resolver.value(CHECK_PAGES, "true or false", |it| it.parse::<bool>().ok());
     let retention = resolver.value(RETENTION, DURATIONS_OR_FOREVER, |it| {
         if it == "forever" { Some(None) } else { duration(it).map(Some) }
     });
@@ -223,6 +226,7 @@ pub fn resolve(sources: &[Typed]) -> Result<Resolved, ConfigError> {
             let settings = Settings {
                 data_dir: (!in_memory).then_some(data_dir),
                 keeps_text: no_text == Some(false),
+                checks_pages: checks_pages == Some(true),
                 cache_bytes: cache << 20,
                 drain_timeout: Duration::from_secs(drain as u64),
                 cues: Arc::new(cues),

@@ -24,6 +24,7 @@ pub mod sign;
 mod standing;
 pub mod story;
 pub mod teaser;
+pub mod transfer;
 pub mod verify;
 pub mod watch;
 mod writer;

@@ -45,6 +45,8 @@ pub struct Settings {
     pub data_dir: Option<PathBuf>,
     /// Whether the texts of articles are kept.
     pub keeps_text: bool,
+    /// Whether every page of the database is checked before the start, whatever its size.
+    pub checks_pages: bool,
     /// Bytes of the store that are kept in memory, at most.
     pub cache_bytes: usize,
     /// How long calls under way may take once the service is stopped.
@@ -67,6 +69,7 @@ impl Settings {
         Self {
             data_dir,
             keeps_text: true,
+            checks_pages: false,
             cache_bytes: CACHE_BYTES_DEFAULT,
             drain_timeout: DRAIN_TIMEOUT_DEFAULT,
             cues: Arc::new(Cues::builtin().clone()),

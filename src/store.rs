@@ -9,6 +9,7 @@ pub mod pending;
 
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::store::damage::{Damage, DamageLog};
 
@@ -129,6 +130,48 @@ pub enum Write {
         /// Its key.
         key: Vec<u8>,
     },
+    /// Gives no content a number before this one.
+    Reserve {
+        /// The number of the next content, if it would be less.
+        next: ArticleNumber,
+    },
+}
+
+/// What one commit left, while others go on. Its methods are those of [`Store`].
+pub trait View: fmt::Debug + Send + Sync {
+    /// As [`Store::read`].
+    fn read(
+        &self,
+        part: Part,
+        numbers: &[ArticleNumber],
+        visit: &mut dyn FnMut(ArticleNumber, &[u8]),
+    ) -> Result<(), StoreError>;
+
+    /// As [`Store::scan`].
+    fn scan(
+        &self,
+        part: Part,
+        after: Option<ArticleNumber>,
+        count_max: usize,
+    ) -> Result<Vec<(ArticleNumber, Vec<u8>)>, StoreError>;
+
+    /// As [`Store::row`].
+    fn row(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// As [`Store::rows`], but tells `found` of those that are damaged.
+    fn rows(
+        &self,
+        space: Space,
+        keys: Range<&[u8]>,
+        count_max: usize,
+        found: &mut dyn FnMut(Damage),
+    ) -> Result<Vec<Row>, StoreError>;
+
+    /// As [`Store::record_count`].
+    fn record_count(&self) -> Result<u64, StoreError>;
+
+    /// As [`Store::state`].
+    fn state(&self) -> Result<State, StoreError>;
 }
 
 /// Where records are kept. All calls take batches; none is retried inside.
@@ -205,6 +248,9 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Gives a copy of what one commit left, part by part, while others go on; stops when
     /// a part is not taken. What it means is the store's own.
     fn copy(&self, take: &mut dyn FnMut(Vec<u8>) -> bool) -> Result<(), StoreError>;
+
+    /// What the last commit left.
+    fn view(&self) -> Result<Arc<dyn View>, StoreError>;
 
     /// Where damage is noted that is found by the way.
     fn damage(&self) -> &DamageLog;

@@ -8,9 +8,13 @@ pub mod page;
 pub mod tokens;
 pub mod truncation;
 
+use serde::{Deserialize, Serialize};
+
 /// A place in a submitted UTF-8 text. At most 4 GiB; every text that doublon
 /// takes is far below.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord, Serialize, Deserialize,
+)]
 pub struct ByteSpan {
     /// First byte, inclusive.
     pub start: u32,

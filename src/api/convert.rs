@@ -4,6 +4,7 @@
 mod request;
 mod response;
 pub mod story;
+pub mod transfer;
 pub mod watch;
 
 pub use request::{

@@ -166,6 +166,7 @@ fn classify_engine(error: &EngineError) -> (Code, ErrorReason) {
                 Problem::OutOfRange { .. } => ErrorReason::FieldOutOfRange,
                 Problem::WithoutTokens => ErrorReason::TextWithoutTokens,
                 Problem::NotAPageToken => ErrorReason::PageTokenInvalid,
+                Problem::NotALine { .. } => ErrorReason::LineInvalid,
             };
             (Code::InvalidArgument, reason)
         }
@@ -190,6 +191,11 @@ fn classify_engine(error: &EngineError) -> (Code, ErrorReason) {
         }
         EngineError::TeaserNotFound(_) => (Code::NotFound, ErrorReason::TeaserNotFound),
         EngineError::StoryNotFound(_) => (Code::NotFound, ErrorReason::StoryNotFound),
+        EngineError::NotEmpty => (Code::FailedPrecondition, ErrorReason::StoreNotEmpty),
+        EngineError::ImportUnderWay => (Code::FailedPrecondition, ErrorReason::ImportUnderWay),
+        EngineError::NoImport | EngineError::IncompleteExport { .. } => {
+            (Code::FailedPrecondition, ErrorReason::ImportIncomplete)
+        }
         EngineError::CursorExpired(_) => (Code::OutOfRange, ErrorReason::CursorExpired),
         EngineError::Stopped => (Code::Unavailable, ErrorReason::NotReady),
     }

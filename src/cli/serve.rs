@@ -34,6 +34,10 @@ pub(super) struct Args {
     /// with texts, but `get` and `list` have none to give
     #[arg(long)]
     no_text: bool,
+    /// Check every page of the database before the start, and end with what is damaged;
+    /// up to 256 MiB are checked always
+    #[arg(long)]
+    check_pages: bool,
     /// Delete articles when they were stored so long ago: 90d, 36h, 30m, 45s, or
     /// forever [default: forever]. What has expired goes within some seconds or a
     /// thousandth of the time; an article can have a time of its own
@@ -120,6 +124,7 @@ fn resolve(args: Args) -> anyhow::Result<Resolved> {
         ("--data-dir", args.data_dir),
         ("--in-memory", args.in_memory.then(|| "true".to_owned())),
         ("--no-text", args.no_text.then(|| "true".to_owned())),
+        ("--check-pages", args.check_pages.then(|| "true".to_owned())),
         ("--cache-mib", args.cache_mib),
         ("--drain-seconds", args.drain_seconds),
         ("--log", args.log),

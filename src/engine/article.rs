@@ -1,5 +1,7 @@
 //! An article, and the limits of every field that callers give.
 
+use serde::{Deserialize, Serialize};
+
 use crate::engine::error::{Invalid, Problem};
 use crate::index::{Facets, keys};
 
@@ -19,7 +21,8 @@ pub const TITLE_BYTES_MAX: usize = 16 << 10;
 pub const DESCRIPTION_BYTES_MAX: usize = 64 << 10;
 
 /// The caller's name for an article: 1 to [`ID_BYTES_MAX`] bytes.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct ArticleId(String);
 
 /// A point in time, in the years 1 to 9999.
@@ -72,6 +75,20 @@ impl ArticleId {
     }
 }
 
+impl TryFrom<String> for ArticleId {
+    type Error = Invalid;
+
+    fn try_from(id: String) -> Result<Self, Invalid> {
+        Self::new(id)
+    }
+}
+
+impl From<ArticleId> for String {
+    fn from(id: ArticleId) -> Self {
+        id.0
+    }
+}
+
 impl UnixTime {
     /// The first second of the year 1.
     pub const SECONDS_MIN: i64 = -62_135_596_800;
@@ -111,12 +128,17 @@ impl Article {
     /// Checks the length of every field. Whether the text has a token is seen
     /// when it is read.
     pub fn check(&self) -> Result<(), Invalid> {
+        self.check_but_text()?;
+        check_text("text", &self.text)
+    }
+
+    /// The same for an article whose text was not kept.
+    pub fn check_but_text(&self) -> Result<(), Invalid> {
         check_bytes("url", &self.url, URL_BYTES_MAX)?;
         check_bytes("site", &self.site, SITE_BYTES_MAX)?;
         check_bytes("language", &self.language, LANGUAGE_BYTES_MAX)?;
         check_bytes("title", &self.title, TITLE_BYTES_MAX)?;
-        check_bytes("description", &self.description, DESCRIPTION_BYTES_MAX)?;
-        check_text("text", &self.text)
+        check_bytes("description", &self.description, DESCRIPTION_BYTES_MAX)
     }
 
     /// What filters look at.

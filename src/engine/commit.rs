@@ -9,6 +9,7 @@
 mod articles;
 mod decide;
 pub(super) mod doubt;
+mod import;
 mod teasers;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::engine::put::PutAnswer;
 use crate::engine::record::Features;
 use crate::engine::story::change::Left;
 use crate::engine::teaser::TeaserAnswer;
+use crate::engine::transfer::import::ImportJob;
 use crate::engine::watch::record::TeaserId;
 use crate::engine::watch::shelf::ShelfChanges;
 use crate::engine::writer::{Committer, Job, PutJob, WatchJob};
@@ -47,11 +49,16 @@ pub(super) struct Commit<'a> {
     deletes: Vec<Delete<ArticleId>>,
     watches: Vec<Watched>,
     teaser_deletes: Vec<Delete<TeaserId>>,
+    /// A part of an import, which is a commit by itself.
+    import: Option<Box<ImportJob>>,
+    /// The words of the articles that it brings, while they are learnt from.
+    words: Vec<Vec<u32>>,
     has_resolved: bool,
     has_more: bool,
 }
 
 /// What came of it.
+#[derive(Default)]
 pub(super) struct Done {
     pub(super) changes: u64,
     pub(super) is_stored: bool,
@@ -124,6 +131,8 @@ impl<'a> Commit<'a> {
             deletes: Vec::new(),
             watches: Vec::new(),
             teaser_deletes: Vec::new(),
+            import: None,
+            words: Vec::new(),
             has_resolved: false,
             has_more: false,
         }
@@ -132,7 +141,11 @@ impl<'a> Commit<'a> {
     /// Does the jobs, and what is due if it `sweeps`; when it `is_idle`, it looks again
     /// at teasers that wait.
     pub(super) fn run(&mut self, jobs: Vec<Job>, (sweeps, is_idle): (bool, bool)) -> Done {
-        let planned = self.plan(jobs);
+        self.take(jobs);
+        if let Some(job) = self.import.take() {
+            return self.import(*job);
+        }
+        let planned = self.plan();
         let planned = planned.and_then(|mut writes| {
             if sweeps {
                 self.expire(&mut writes)?;
@@ -179,26 +192,28 @@ impl<'a> Commit<'a> {
         (changes as u64, result)
     }
 
-    /// Writes all that was decided, and brings the index up to date.
+    /// Writes all that was decided.
     fn commit(&mut self, prospect: Prospect) -> Result<(), EngineError> {
         let Prospect { core: reader, store } = prospect;
         drop(reader);
-        let core = &self.committer.core;
-        let draft = std::mem::replace(&mut self.draft, core.draft_over_damage());
-        let mut writes: Vec<Write> = self
-            .removed
-            .iter()
-            .map(|it| {
-                let id = it.features.id.as_str().to_owned();
-                Write::Remove { number: it.number, id }
-            })
-            .collect();
+        let mut writes = Vec::new();
         // Nobody reads it any more.
         let inserts = Arc::try_unwrap(store).map_err(|_| EngineError::Stopped)?.into_inserts();
         for insert in inserts {
             writes.extend(self.as_decided(insert)?);
         }
-        writes.extend(draft.into_writes());
+        self.store(writes)
+    }
+
+    /// Writes these, what is removed and the rows, and brings the index up to date.
+    fn store(&mut self, inserts: Vec<Write>) -> Result<(), EngineError> {
+        let core = &self.committer.core;
+        let draft = std::mem::replace(&mut self.draft, core.draft_over_damage());
+        let removals = self.removed.iter().map(|it| {
+            let id = it.features.id.as_str().to_owned();
+            Write::Remove { number: it.number, id }
+        });
+        let writes: Vec<Write> = removals.chain(inserts).chain(draft.into_writes()).collect();
         if writes.is_empty() {
             return Ok(());
         }
@@ -228,6 +243,10 @@ impl<'a> Commit<'a> {
         }
         for Watched { job, answer } in self.watches.drain(..) {
             let answer = result.clone().and_then(|()| answer.ok_or(EngineError::Stopped));
+            drop(job.reply.send((job.at, answer)));
+        }
+        if let Some(job) = self.import.take() {
+            let answer = result.clone().and(Err(EngineError::Stopped));
             drop(job.reply.send((job.at, answer)));
         }
         for Delete { reply, result: own, .. } in self.deletes.drain(..) {

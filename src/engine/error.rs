@@ -43,6 +43,27 @@ pub enum EngineError {
     /// No story has this id.
     #[error("no story has the id {0:?}")]
     StoryNotFound(String),
+    /// An import goes into a store that has held something.
+    #[error(
+        "the store is not empty: import into a server with a new --data-dir, or add the articles with `doublon put --jsonl`"
+    )]
+    NotEmpty,
+    /// Nothing else is written before an import is complete.
+    #[error(
+        "an import is under way: run `doublon import` again until it is complete, or start with a new --data-dir"
+    )]
+    ImportUnderWay,
+    /// Lines of an import that was not begun.
+    #[error("no import is under way: send the first line of the export first")]
+    NoImport,
+    /// The last line of an export came, and not all before it.
+    #[error("the export says that it has {article_count} articles, {came} came: export again")]
+    IncompleteExport {
+        /// Articles that came.
+        came: u64,
+        /// As its last line says.
+        article_count: u64,
+    },
     /// What comes behind a cursor has been forgotten.
     #[error(
         "what comes behind the cursor r{0} is not remembered: list the teasers, then watch without a cursor"
@@ -88,6 +109,14 @@ pub enum Problem {
     /// It has nothing to compare.
     #[error("has no letter and no digit, so there is nothing to compare: leave it out")]
     WithoutTokens,
+    /// Lines of an export have one that is none.
+    #[error("cannot be read on at line {number}: {problem}")]
+    NotALine {
+        /// From 1.
+        number: u64,
+        /// Why.
+        problem: String,
+    },
     /// It is not a page token.
     #[error("is not a page token of this service: start the list again")]
     NotAPageToken,

@@ -70,6 +70,28 @@ impl Prepared {
         Ok(Self { features, keys, subject, content, computed, expires_s })
     }
 
+    /// Of an article whose text was not kept, with what was computed from it.
+    pub(super) fn without_text(
+        article: Article,
+        features: Features,
+        dictionary: Option<&Dictionary>,
+    ) -> Result<Self, Invalid> {
+        article.check_but_text()?;
+        if features.fields.text().is_empty() {
+            return Err(Invalid::new("features", Problem::WithoutTokens));
+        }
+        let features = Features { id: article.id.clone(), facets: article.facets(), ..features };
+        let subject = Subject::of(features.fields.text());
+        Ok(Self {
+            keys: Keys::of_article(&features.fields, subject.sketch()),
+            subject,
+            expires_s: article.expires.map(UnixTime::seconds),
+            content: record::content(article),
+            computed: features.encode(dictionary),
+            features,
+        })
+    }
+
     pub(super) fn id(&self) -> &ArticleId {
         &self.features.id
     }

@@ -2,11 +2,12 @@
 //! for as long as the article is stored.
 
 use prost::Message;
+use serde::{Deserialize, Serialize};
 
 use crate::engine::Engine;
 use crate::engine::article::ArticleId;
 use crate::engine::error::EngineError;
-use crate::engine::rows::{self, Listing, key, prefix_end};
+use crate::engine::rows::{self, Listing, PREFIX_BYTES, article_prefix, key};
 use crate::engine::watch::record::{Sighting, TeaserId};
 use crate::hash;
 use crate::store::Space;
@@ -14,11 +15,10 @@ use crate::store::draft::Draft;
 
 /// References to one article that are remembered, at most: the first ones.
 pub const REFERENCES_MAX: u64 = 1000;
-/// Bytes of the first part of a key, which is of an article.
-pub(super) const PREFIX_BYTES: usize = 16;
 
 /// A page that points to an article with a teaser.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Reference {
     /// The article.
     pub article: ArticleId,
@@ -79,7 +79,7 @@ impl Reference {
         record.encode_to_vec()
     }
 
-    fn decode(bytes: &[u8]) -> Result<Self, EngineError> {
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, EngineError> {
         let it = ReferenceRecord::decode(bytes).map_err(|it| damaged(&it.to_string()))?;
         let teaser = it.teaser_id.as_slice().try_into();
         Ok(Self {
@@ -107,7 +107,7 @@ impl Engine {
         let start = match article {
             Some(id) => {
                 self.core.number(id.as_str())?;
-                prefix(id).to_vec()
+                article_prefix(id).to_vec()
             }
             None => Vec::new(),
         };
@@ -127,9 +127,7 @@ pub(super) fn refer(
     sighting: &Sighting,
 ) -> Result<(), EngineError> {
     let Sighting { page_url, link_url, site, last_seen_ms } = sighting;
-    let prefix = prefix(article);
-    let page = hash::persistent_64(page_url.as_bytes()).to_le_bytes();
-    let place = key([&prefix, &page, &teaser.0]);
+    let place = place(article, page_url, teaser);
     let old = draft.row(Space::Reference, &place)?.map(|it| Reference::decode(&it)).transpose()?;
     let new = if let Some(mut known) = old {
         known.times_seen += 1;
@@ -137,11 +135,9 @@ pub(super) fn refer(
         known.last_seen_ms = known.last_seen_ms.max(*last_seen_ms);
         known
     } else {
-        let count = count(draft, &prefix)?;
-        if count >= REFERENCES_MAX {
+        if count(draft, article)? >= REFERENCES_MAX {
             return Ok(());
         }
-        draft.set(Space::Reference, prefix, (count + 1).to_le_bytes());
         Reference {
             article: article.clone(),
             teaser,
@@ -154,27 +150,29 @@ pub(super) fn refer(
             last_seen_ms: *last_seen_ms,
         }
     };
-    draft.set(Space::Reference, place, new.encode());
-    Ok(())
+    set(draft, new)
 }
 
-/// Forgets the references to an article.
-pub(super) fn forget(draft: &mut Draft, article: &ArticleId) -> Result<(), EngineError> {
-    let start = prefix(article);
-    let end = prefix_end(&start);
-    for (key, _) in draft.rows(Space::Reference, &start[..]..&end[..], usize::MAX)? {
-        draft.unset(Space::Reference, key);
+/// Remembers a reference, and counts it if it is new.
+pub(super) fn set(draft: &mut Draft, reference: Reference) -> Result<(), EngineError> {
+    let Reference { article, page_url, teaser, .. } = &reference;
+    let place = place(article, page_url, *teaser);
+    if draft.row(Space::Reference, &place)?.is_none() {
+        let count = count(draft, article)? + 1;
+        draft.set(Space::Reference, article_prefix(article), count.to_le_bytes());
     }
+    draft.set(Space::Reference, place, reference.encode());
     Ok(())
 }
 
-fn count(draft: &Draft, prefix: &[u8]) -> Result<u64, EngineError> {
-    let row = draft.row(Space::Reference, prefix)?;
-    Ok(row.and_then(|it| it.try_into().ok()).map_or(0, u64::from_le_bytes))
+fn place(article: &ArticleId, page_url: &str, teaser: TeaserId) -> Vec<u8> {
+    let page = hash::persistent_64(page_url.as_bytes()).to_le_bytes();
+    key([&article_prefix(article), &page, &teaser.0])
 }
 
-fn prefix(id: &ArticleId) -> [u8; PREFIX_BYTES] {
-    hash::persistent_128(id.as_str().as_bytes()).to_le_bytes()
+fn count(draft: &Draft, article: &ArticleId) -> Result<u64, EngineError> {
+    let row = draft.row(Space::Reference, &article_prefix(article))?;
+    Ok(row.and_then(|it| it.try_into().ok()).map_or(0, u64::from_le_bytes))
 }
 
 fn damaged(problem: &str) -> EngineError {

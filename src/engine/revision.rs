@@ -5,14 +5,14 @@ use std::ops::Range;
 
 use imara_diff::{Algorithm, Diff, InternedInput};
 use prost::Message;
+use serde::{Deserialize, Serialize};
 
 use crate::engine::Engine;
 use crate::engine::article::{Article, ArticleId};
 use crate::engine::error::EngineError;
 use crate::engine::record::{Features, PackedSpans, StoredArticle};
-use crate::engine::rows::{key, ordered_32, prefix_end};
+use crate::engine::rows::{article_prefix, key, ordered_32, prefix_end};
 use crate::engine::teaser::Field;
-use crate::hash;
 use crate::store::Space;
 use crate::store::draft::Draft;
 use crate::text::ByteSpan;
@@ -30,7 +30,8 @@ const CORRECTED_ONE_IN: usize = 10;
 const ADDED_ONE_IN: usize = 20;
 
 /// How an article's content was replaced.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Revision {
     /// Its place among the article's, from 1.
     pub place: u32,
@@ -53,7 +54,8 @@ pub struct Revision {
 }
 
 /// What kind of change a revision was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum RevisionKind {
     /// Some words.
     Correction,
@@ -64,7 +66,8 @@ pub enum RevisionKind {
 }
 
 /// A run of words that changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Change {
     /// In which field.
     pub field: Field,
@@ -180,7 +183,7 @@ impl Revision {
         record.encode_to_vec()
     }
 
-    fn decode(bytes: &[u8]) -> Result<Self, EngineError> {
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, EngineError> {
         let record = RevisionRecord::decode(bytes).map_err(|it| damaged(&it.to_string()))?;
         let span = |it: &[u32]| match it {
             [start, end] => Some(ByteSpan { start: *start, end: *end }),
@@ -216,7 +219,7 @@ impl Engine {
     /// The revisions of an article, the oldest first, at most [`REVISIONS_MAX`].
     pub fn revisions(&self, id: &ArticleId) -> Result<Vec<Revision>, EngineError> {
         self.core.number(id.as_str())?;
-        let start = prefix(id);
+        let start = article_prefix(id);
         let end = prefix_end(&start);
         let rows =
             self.core.store.rows(Space::Revision, &start[..]..&end[..], REVISIONS_MAX as usize)?;
@@ -230,7 +233,7 @@ pub(super) fn keep(
     id: &ArticleId,
     mut revision: Revision,
 ) -> Result<Revision, EngineError> {
-    let start = prefix(id);
+    let start = article_prefix(id);
     let end = prefix_end(&start);
     let rows = draft.rows(Space::Revision, &start[..]..&end[..], usize::MAX)?;
     let last = rows.last().map(|(_, row)| Revision::decode(row)).transpose()?;
@@ -238,23 +241,14 @@ pub(super) fn keep(
     if let Some(gone) = revision.place.checked_sub(REVISIONS_MAX) {
         draft.unset(Space::Revision, key([&start, &ordered_32(gone)]));
     }
-    let place = ordered_32(revision.place);
-    draft.set(Space::Revision, key([&start, &place]), revision.encode());
+    set(draft, id, &revision);
     Ok(revision)
 }
 
-/// Forgets the revisions of an article.
-pub(super) fn forget(draft: &mut Draft, id: &ArticleId) -> Result<(), EngineError> {
-    let start = prefix(id);
-    let end = prefix_end(&start);
-    for (key, _) in draft.rows(Space::Revision, &start[..]..&end[..], usize::MAX)? {
-        draft.unset(Space::Revision, key);
-    }
-    Ok(())
-}
-
-fn prefix(id: &ArticleId) -> [u8; 16] {
-    hash::persistent_128(id.as_str().as_bytes()).to_le_bytes()
+/// Keeps a revision in its place.
+pub(super) fn set(draft: &mut Draft, id: &ArticleId, revision: &Revision) {
+    let key = key([&article_prefix(id), &ordered_32(revision.place)]);
+    draft.set(Space::Revision, key, revision.encode());
 }
 
 /// The words of a field, where they stand, and the field itself.

@@ -1,14 +1,18 @@
 //! Keys and counters of rows, and the pages of lists of them. Numbers stand in keys with
 //! the highest byte first, so that keys sort as they do.
 
+use crate::engine::article::ArticleId;
 use crate::engine::error::{EngineError, Invalid, Problem};
+use crate::hash;
 use crate::store::draft::Draft;
-use crate::store::{Space, Store, StoreError};
+use crate::store::{Space, Store, StoreError, View};
 
 /// Rows that one page of a list looks at, at most, however few of them pass.
 const SCANNED_MAX: usize = 10_000;
 /// Rows read at a time.
 const BATCH: usize = 100;
+/// Bytes of the first part of a key that is of an article.
+pub(super) const PREFIX_BYTES: usize = 16;
 /// Behind every key.
 pub(super) const KEYS_END: [u8; 64] = [0xff; 64];
 
@@ -53,6 +57,11 @@ impl Counter {
     /// As it is stored.
     pub(super) fn stored(self, store: &dyn Store) -> Result<u64, StoreError> {
         Ok(number(store.row(Space::Counter, self.key())?))
+    }
+
+    /// As a view has it.
+    pub(super) fn viewed(self, view: &dyn View) -> Result<u64, StoreError> {
+        Ok(number(view.row(Space::Counter, self.key())?))
     }
 
     /// As it will be.
@@ -108,6 +117,21 @@ pub(super) fn u64_at(key: &[u8], at: usize) -> Option<u64> {
 /// Behind all keys that begin with a prefix, which is not all of 0xff.
 pub(super) fn prefix_end(prefix: &[u8]) -> Vec<u8> {
     key([prefix, &KEYS_END])
+}
+
+/// The first part of keys that are of an article, whatever its content.
+pub(super) fn article_prefix(id: &ArticleId) -> [u8; PREFIX_BYTES] {
+    hash::persistent_128(id.as_str().as_bytes()).to_le_bytes()
+}
+
+/// Removes the rows of a space that are of an article.
+pub(super) fn forget(draft: &mut Draft, space: Space, id: &ArticleId) -> Result<(), EngineError> {
+    let start = article_prefix(id);
+    let end = prefix_end(&start);
+    for (key, _) in draft.rows(space, &start[..]..&end[..], usize::MAX)? {
+        draft.unset(space, key);
+    }
+    Ok(())
 }
 
 /// A page of a list.

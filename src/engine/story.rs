@@ -10,6 +10,8 @@ pub(super) mod record;
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::engine::Engine;
 use crate::engine::article::ArticleId;
 use crate::engine::core::Core;
@@ -28,7 +30,8 @@ pub const MEMBERS_MAX: u64 = 4096;
 pub const CORE_MAX: usize = 8;
 
 /// The name of a story: the number of the content that founded it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct StoryId(pub u32);
 
 /// In which order stories are listed.
@@ -99,6 +102,20 @@ pub struct StoryMember {
 impl fmt::Display for StoryId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "s{}", self.0)
+    }
+}
+
+impl TryFrom<String> for StoryId {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text).ok_or("a story's id is an s and a number")
+    }
+}
+
+impl From<StoryId> for String {
+    fn from(id: StoryId) -> Self {
+        id.to_string()
     }
 }
 

@@ -6,6 +6,8 @@ mod retold;
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::engine::article::{
@@ -85,7 +87,8 @@ pub struct TeaserAnswer {
 }
 
 /// An article that a teaser belongs to.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct TeaserMatch {
     /// The article.
     pub id: ArticleId,
@@ -108,7 +111,8 @@ pub struct TeaserMatch {
 }
 
 /// A field of an article that a teaser can stand in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Field {
     /// The title.
     Title,

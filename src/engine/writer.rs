@@ -18,6 +18,7 @@ use crate::engine::prepare::Prepared;
 use crate::engine::put::{OnDuplicate, PutAnswer};
 use crate::engine::record::Learner;
 use crate::engine::teaser::{TeaserAnswer, TeaserRequest};
+use crate::engine::transfer::import::{ImportJob, Progress};
 use crate::engine::watch::record::TeaserId;
 use crate::engine::watch::shelf;
 use crate::hash::HashSet;
@@ -42,9 +43,17 @@ const COMMIT_BYTES: usize = 32 << 20;
 #[derive(Debug)]
 pub(super) enum Job {
     Put(Box<PutJob>),
-    Delete { id: ArticleId, reply: Sender<Result<(), EngineError>> },
+    Delete {
+        id: ArticleId,
+        reply: Sender<Result<(), EngineError>>,
+    },
     Watch(Box<WatchJob>),
-    DeleteTeaser { id: TeaserId, reply: Sender<Result<(), EngineError>> },
+    DeleteTeaser {
+        id: TeaserId,
+        reply: Sender<Result<(), EngineError>>,
+    },
+    /// Stands alone in its commit.
+    Import(Box<ImportJob>),
 }
 
 /// An article to write, and where the answer goes.
@@ -93,11 +102,13 @@ impl Writer {
         checkpoints: Option<Checkpoints>,
     ) -> Result<Self, EngineError> {
         let next = core.store.next_number()?.0.max(core.index.numbers_end());
+        let import = Progress::stored(core.store.as_ref())?;
+        let is_importing = import.is_some_and(|it| !it.is_complete);
         let (jobs, queue) = sync_channel(QUEUE_JOBS_MAX);
         let thread = thread::Builder::new()
             .name("writer".to_owned())
             .spawn(move || {
-                let committer = Committer::new(core, (next, limits), checkpoints);
+                let committer = Committer::new(core, (next, limits), checkpoints, is_importing);
                 // Threads of its own: those of the common pool may wait for it.
                 match rayon::ThreadPoolBuilder::new().build() {
                     Ok(pool) => pool.install(move || committer.run(&queue)),
@@ -142,6 +153,8 @@ pub(super) struct Committer {
     pub(super) recheck: Recheck,
     /// A commit of which it is not known whether it is stored.
     pub(super) doubt: Option<Doubt>,
+    /// Whether nothing but an import is written.
+    pub(super) is_importing: bool,
     /// Whether a commit ended in a panic, so that what became of it is not known.
     has_panicked: bool,
     /// When a failure was logged last.
@@ -160,7 +173,12 @@ pub(super) struct Recheck {
 }
 
 impl Committer {
-    fn new(core: Core, (next, limits): (u32, Limits), checkpoints: Option<Checkpoints>) -> Self {
+    fn new(
+        core: Core,
+        (next, limits): (u32, Limits),
+        checkpoints: Option<Checkpoints>,
+        is_importing: bool,
+    ) -> Self {
         let learner = core.dictionary.get().is_none().then(Learner::default);
         let recheck = Recheck::default();
         let (carried, swept, doubt, failure_logged) = (None, None, None, None);
@@ -174,6 +192,7 @@ impl Committer {
             swept,
             recheck,
             doubt,
+            is_importing,
             has_panicked: false,
             failure_logged,
         }
@@ -253,6 +272,12 @@ impl Committer {
     /// they are stored.
     fn work(&mut self, jobs: Vec<Job>, is_idle: bool) -> (u64, bool) {
         let now = self.core.clock.elapsed();
+        if !matches!(jobs.as_slice(), [Job::Import(_)]) && self.is_importing() {
+            // Nothing expires either, for what refers to it is still to come.
+            self.swept = Some(now);
+            Commit::new(self).refuse(jobs, EngineError::ImportUnderWay);
+            return (0, true);
+        }
         let sweeps = self.swept.is_none_or(|it| now.saturating_sub(it) >= SWEEP_INTERVAL);
         if jobs.is_empty() && !sweeps && !is_idle {
             return (0, true);
@@ -264,6 +289,17 @@ impl Committer {
         }
         self.learn(&done.words);
         (done.changes, done.is_stored)
+    }
+
+    /// Whether nothing but an import is written. How its last part ended may not have been
+    /// known at once.
+    fn is_importing(&mut self) -> bool {
+        if self.is_importing
+            && let Ok(import) = Progress::stored(self.core.store.as_ref())
+        {
+            self.is_importing = import.is_some_and(|it| !it.is_complete);
+        }
+        self.is_importing
     }
 
     /// Makes the dictionary when enough articles have been seen. It is kept before
@@ -292,13 +328,15 @@ impl Committer {
         let mut bytes = 0;
         let mut next = Some(first);
         while let Some(job) = next {
-            if job.id().is_some_and(|it| !ids.insert(it.clone())) {
+            let is_alone = matches!(job, Job::Import(_));
+            let has_to_wait = job.id().is_some_and(|it| !ids.insert(it.clone()));
+            if has_to_wait || (is_alone && !jobs.is_empty()) {
                 self.carried = Some(job);
                 break;
             }
             bytes += job.bytes();
             jobs.push(job);
-            let is_full = jobs.len() >= COMMIT_JOBS_MAX || bytes >= COMMIT_BYTES;
+            let is_full = is_alone || jobs.len() >= COMMIT_JOBS_MAX || bytes >= COMMIT_BYTES;
             next = if is_full { None } else { queue.try_recv().ok() };
         }
         jobs
@@ -311,7 +349,7 @@ impl Job {
         match self {
             Self::Put(put) => Some(put.prepared.id()),
             Self::Delete { id, .. } => Some(id),
-            Self::Watch(_) | Self::DeleteTeaser { .. } => None,
+            Self::Watch(_) | Self::DeleteTeaser { .. } | Self::Import(_) => None,
         }
     }
 
@@ -319,7 +357,7 @@ impl Job {
         match self {
             Self::Put(put) => put.prepared.content.len() + put.prepared.computed.len(),
             Self::Watch(watch) => watch.request.text.len(),
-            Self::Delete { .. } | Self::DeleteTeaser { .. } => 0,
+            Self::Delete { .. } | Self::DeleteTeaser { .. } | Self::Import(_) => 0,
         }
     }
 }

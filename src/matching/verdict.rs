@@ -1,5 +1,7 @@
 //! The verdict on a teaser: what similarity and evidence amount to.
 
+use serde::{Deserialize, Serialize};
+
 /// Similarity from which on a teaser stands in an article, inclusive: its evidence
 /// alone makes a MATCH. Below, its terms decide.
 pub const STANDING_SIMILARITY_MIN: f64 = 0.9;
@@ -17,7 +19,8 @@ pub const POSSIBLE_CONFIDENCE_MIN: f64 = 0.25;
 pub const TEASER_WORDS_MIN: usize = 4;
 
 /// Whether a teaser has its article, best first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// It has.
     Match,
@@ -30,7 +33,8 @@ pub enum Verdict {
 }
 
 /// How a teaser stands in its article.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// Word for word.
     Verbatim,

@@ -44,12 +44,12 @@ const READS: [&str; 16] = [
     "WatchTeasers",
 ];
 /// The methods that are no crawler's business.
-const ADMINISTRATION: [&str; 1] = ["BackUp"];
+const ADMINISTRATION: [&str; 3] = ["BackUp", "Export", "Import"];
 
 /// The methods whose requests are a stream.
-const STREAMS: [&str; 3] = ["FindDuplicatesStream", "MatchTeasers", "PutArticles"];
+const STREAMS: [&str; 4] = ["FindDuplicatesStream", "Import", "MatchTeasers", "PutArticles"];
 /// The methods whose answers alone are one.
-const TELLING: [&str; 2] = ["WatchTeasers", "BackUp"];
+const TELLING: [&str; 3] = ["WatchTeasers", "BackUp", "Export"];
 
 const SCHEME: &str = "bearer ";
 
@@ -195,6 +195,8 @@ mod tests {
             ("/doublon.v1.DoublonService/PutArticles", Some(Role::Write)),
             ("/doublon.v1.DoublonService/DeleteArticle", Some(Role::Write)),
             ("/doublon.v1.DoublonService/BackUp", Some(Role::Admin)),
+            ("/doublon.v1.DoublonService/Export", Some(Role::Admin)),
+            ("/doublon.v1.DoublonService/Import", Some(Role::Admin)),
             ("/doublon.v1.DoublonService/NoSuchMethod", Some(Role::Write)),
             ("/", Some(Role::Read)),
         ] {

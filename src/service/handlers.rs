@@ -316,6 +316,41 @@ impl DoublonService for Handlers {
         Ok(Response::new(copy::copy(self.admission.clone())))
     }
 
+    type ExportStream = Answers<v1::ExportResponse>;
+
+    async fn export(
+        &self,
+        request: Request<v1::ExportRequest>,
+    ) -> Result<Response<Self::ExportStream>, Status> {
+        let resumed = request.into_inner().resume.map(convert::transfer::resumed);
+        Ok(Response::new(copy::export(self.admission.clone(), resumed)))
+    }
+
+    type ImportStream = Answers<v1::ImportResponse>;
+
+    async fn import(
+        &self,
+        request: Request<Streaming<v1::ImportRequest>>,
+    ) -> Result<Response<Self::ImportStream>, Status> {
+        let rpc = Rpc {
+            work: Work::Write,
+            batches_at_once: 1,
+            read: |it: v1::ImportRequest| Ok(convert::transfer::import_part(it)),
+            act: Engine::import,
+            reply: |result| v1::ImportResponse {
+                outcome: Some(match result {
+                    Ok(it) => v1::import_response::Outcome::Result(convert::transfer::imported(it)),
+                    Err(it) => v1::import_response::Outcome::Error(it),
+                }),
+            },
+        };
+        let call = Call::of(&request)?;
+        let answers = stream::answer(self.admission.clone(), request.into_inner(), rpc);
+        Ok(Response::new(call.counts(answers, |it| {
+            matches!(it.outcome, Some(v1::import_response::Outcome::Error(_)))
+        })))
+    }
+
     async fn get_stats(
         &self,
         _: Request<v1::GetStatsRequest>,

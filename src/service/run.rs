@@ -34,7 +34,7 @@ use crate::service::tls::{self, TlsError};
 use crate::service::weight::Scale;
 use crate::service::{MESSAGE_BYTES_MAX, Settings};
 use crate::store::Store;
-use crate::store::embedded::EmbeddedStore;
+use crate::store::embedded::{CHECKED_BYTES_MAX, EmbeddedStore};
 
 /// The service whose health is reported, beside that of the whole server.
 const SERVICE_NAME: &str = "doublon.v1.DoublonService";
@@ -220,6 +220,7 @@ fn open(settings: Settings, clock: Clock) -> Result<Engine, EngineError> {
     let Settings {
         data_dir,
         keeps_text,
+        checks_pages,
         cache_bytes,
         drain_timeout: _,
         cues,
@@ -229,7 +230,10 @@ fn open(settings: Settings, clock: Clock) -> Result<Engine, EngineError> {
         security: _,
     } = settings;
     let store: Arc<dyn Store> = match &data_dir {
-        Some(folder) => Arc::new(EmbeddedStore::open(folder, cache_bytes)?),
+        Some(folder) => {
+            let checked = if checks_pages { u64::MAX } else { CHECKED_BYTES_MAX };
+            Arc::new(EmbeddedStore::open_checked(folder, cache_bytes, checked)?)
+        }
         None => Arc::new(EmbeddedStore::in_memory()?),
     };
     let timer = clock.clone();

@@ -22,6 +22,7 @@ mod pages;
 mod place;
 mod seal;
 mod tables;
+mod view;
 
 use std::fs;
 use std::ops::Range;
@@ -38,7 +39,7 @@ use crate::store::embedded::mend::Held;
 use crate::store::embedded::pages::guarded;
 use crate::store::embedded::place::Place;
 use crate::store::embedded::tables::{BARE_ROWS, Snapshot, Tables, open_pack};
-use crate::store::{ArticleNumber, Part, Row, Space, State, Store, StoreError, Write};
+use crate::store::{ArticleNumber, Part, Row, Space, State, Store, StoreError, View, Write};
 
 /// Version of the tables above.
 pub const FORMAT: u32 = 5;
@@ -305,7 +306,8 @@ impl Store for EmbeddedStore {
         keys: Range<&[u8]>,
         count_max: usize,
     ) -> Result<Vec<Row>, StoreError> {
-        self.look(|it| guarded(|| it.rows((space, keys.clone()), count_max, &self.damage)))
+        let mut note = |damage| self.damage.note(damage);
+        self.look(|it| guarded(|| it.rows((space, keys.clone()), count_max, &mut note)))
     }
 
     fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
@@ -355,6 +357,12 @@ impl Store for EmbeddedStore {
 
     fn copy(&self, take: &mut dyn FnMut(Vec<u8>) -> bool) -> Result<(), StoreError> {
         guarded(|| copy::write(&self.snapshot(), take))
+    }
+
+    fn view(&self) -> Result<Arc<dyn View>, StoreError> {
+        // Opened again first, if it has failed.
+        self.look(Snapshot::count)?;
+        Ok(self.snapshot())
     }
 
     fn damage(&self) -> &DamageLog {

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::store::damage::{Damage, DamageLog};
-use crate::store::{ArticleNumber, Part, Row, Space, State, Store, StoreError, Write};
+use crate::store::{ArticleNumber, Part, Row, Space, State, Store, StoreError, View, Write};
 
 /// A store with some records more, and some less. It cannot be written to.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ impl PendingStore {
             match write {
                 Write::Insert { number, .. } => drop(changed.insert(number, Some(write))),
                 Write::Remove { number, .. } => drop(changed.insert(number, None)),
-                Write::Set { .. } | Write::Unset { .. } => {}
+                Write::Set { .. } | Write::Unset { .. } | Write::Reserve { .. } => {}
             }
         }
         Self { under, changed }
@@ -134,6 +134,10 @@ impl Store for PendingStore {
 
     fn copy(&self, take: &mut dyn FnMut(Vec<u8>) -> bool) -> Result<(), StoreError> {
         self.under.copy(take)
+    }
+
+    fn view(&self) -> Result<Arc<dyn View>, StoreError> {
+        self.under.view()
     }
 
     fn damage(&self) -> &DamageLog {

@@ -15,10 +15,9 @@ use crate::store::{ArticleNumber, StoreError, Write};
 type Known = HashMap<ArticleId, (ArticleNumber, Features)>;
 
 impl Commit<'_> {
-    /// Takes the jobs, and says which records are to be written and removed, unless it is
+    /// Says which records are to be written and removed, unless it is
     /// decided otherwise.
-    pub(super) fn plan(&mut self, jobs: Vec<Job>) -> Result<Vec<Write>, EngineError> {
-        self.take(jobs);
+    pub(super) fn plan(&mut self) -> Result<Vec<Write>, EngineError> {
         let mut known = self.known()?;
         let mut writes = Vec::with_capacity(self.puts.len());
         for at in 0..self.puts.len() {
@@ -75,6 +74,7 @@ impl Commit<'_> {
                 Job::Delete { id, reply } => {
                     self.deletes.push(Delete { id, reply, result: Ok(()) });
                 }
+                Job::Import(job) => self.import = Some(job),
                 Job::Watch(job) => self.watches.push(Watched { job, answer: None }),
                 Job::DeleteTeaser { id, reply } => {
                     self.teaser_deletes.push(Delete { id, reply, result: Ok(()) });
@@ -152,7 +152,8 @@ impl Commit<'_> {
             Write::Insert { .. }
             | Write::Remove { .. }
             | Write::Set { .. }
-            | Write::Unset { .. } => Ok(Some(insert)),
+            | Write::Unset { .. }
+            | Write::Reserve { .. } => Ok(Some(insert)),
         }
     }
 }

@@ -9,10 +9,10 @@ use crate::engine::put::{OnDuplicate, PutOutcome};
 use crate::engine::record::StoredArticle;
 use crate::engine::revision::{Content, Revision};
 use crate::engine::story::change::{self, Joining, Left};
-use crate::engine::{reference, revision, story};
+use crate::engine::{revision, rows, story};
 use crate::hash::HashMap;
 use crate::index::{CANDIDATES_MAX, Filter};
-use crate::store::ArticleNumber;
+use crate::store::{ArticleNumber, Space};
 
 /// What was found for a put.
 struct Found {
@@ -134,8 +134,9 @@ impl Commit<'_> {
     /// Revisions, references and expiry.
     fn note_changes(&mut self, core: &Core) -> Result<(), EngineError> {
         for removed in self.removed.iter().filter(|it| !it.is_replaced) {
-            reference::forget(&mut self.draft, &removed.features.id)?;
-            revision::forget(&mut self.draft, &removed.features.id)?;
+            let id = &removed.features.id;
+            rows::forget(&mut self.draft, Space::Reference, id)?;
+            rows::forget(&mut self.draft, Space::Revision, id)?;
         }
         let replaced = self.removed.iter().filter(|it| it.is_replaced).map(|it| it.number);
         let before = self.committer.core.articles(replaced)?;

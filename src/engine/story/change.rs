@@ -312,7 +312,12 @@ fn members(draft: &Draft, id: StoryId) -> Result<Vec<(u32, Member)>, EngineError
     rows.iter().map(|(key, row)| Ok((u32_at(key, 4).unwrap_or(0), Member::decode(row)?))).collect()
 }
 
-fn set_member(draft: &mut Draft, id: StoryId, number: ArticleNumber, member: &Member) {
+pub(in crate::engine) fn set_member(
+    draft: &mut Draft,
+    id: StoryId,
+    number: ArticleNumber,
+    member: &Member,
+) {
     draft.set(Space::Member, member_key(id, number), member.encode());
     draft.set(Space::StoryOf, ordered_32(number.0), story_key(id));
 }
@@ -327,7 +332,7 @@ fn is_listed(story: &Story) -> bool {
     story.count > 1
 }
 
-fn set_story(
+pub(in crate::engine) fn set_story(
     draft: &mut Draft,
     id: StoryId,
     old: Option<&Story>,

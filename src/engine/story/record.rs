@@ -1,6 +1,7 @@
 //! Stories and their members, as rows: protobuf messages, so that fields can be added.
 
 use prost::Message;
+use serde::{Deserialize, Serialize};
 
 use crate::engine::error::EngineError;
 use crate::engine::rows::{key, ordered_32, ordered_64};
@@ -11,7 +12,8 @@ use crate::store::ArticleNumber;
 pub(in crate::engine) const SITES_MAX: usize = 64;
 
 /// What is known of a story as a whole.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(in crate::engine) struct Story {
     /// Members.
     pub(in crate::engine) count: u64,
@@ -28,7 +30,8 @@ pub(in crate::engine) struct Story {
 }
 
 /// What is known of a member.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(in crate::engine) struct Member {
     /// By which member it joined; `None` for a founder, or where that one is gone.
     pub(in crate::engine) joined_by: Option<u32>,

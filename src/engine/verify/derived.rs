@@ -4,8 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::engine::error::EngineError;
-use crate::engine::reference;
-use crate::engine::rows::{Counter, KEYS_END, key, ordered_32, u32_at, u64_at};
+use crate::engine::rows::{Counter, KEYS_END, PREFIX_BYTES, key, ordered_32, u32_at, u64_at};
 use crate::engine::story::StoryId;
 use crate::engine::story::record::{Member, SITES_MAX, Story, size_key, story_key, time_key};
 use crate::engine::verify::Mend;
@@ -114,8 +113,8 @@ impl Expected {
     fn references(&mut self, store: &dyn Store) -> Result<(), EngineError> {
         let mut counts: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
         each(store, Space::Reference, &mut |(key, _)| {
-            if let Some(prefix) = key.get(..reference::PREFIX_BYTES) {
-                let is_one = u64::from(key.len() > reference::PREFIX_BYTES);
+            if let Some(prefix) = key.get(..PREFIX_BYTES) {
+                let is_one = u64::from(key.len() > PREFIX_BYTES);
                 *counts.entry(prefix.to_vec()).or_default() += is_one;
             }
         })?;

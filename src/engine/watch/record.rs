@@ -4,6 +4,7 @@
 use std::fmt;
 
 use prost::Message;
+use serde::{Deserialize, Serialize};
 
 use crate::engine::article::ArticleId;
 use crate::engine::error::EngineError;
@@ -19,11 +20,13 @@ pub const SIGHTINGS_MAX: usize = 16;
 pub const TEASER_ID_BYTES: usize = 16;
 
 /// The name of a teaser: the XXH3 of its words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct TeaserId(pub [u8; TEASER_ID_BYTES]);
 
 /// A teaser that waits.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct StandingTeaser {
     /// Its name.
     pub id: TeaserId,
@@ -42,7 +45,8 @@ pub struct StandingTeaser {
 }
 
 /// A page on which a teaser was seen.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Sighting {
     /// The page; empty where it is not known, as are the next two.
     pub page_url: String,
@@ -55,7 +59,8 @@ pub struct Sighting {
 }
 
 /// A teaser that waited, and its article.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Resolution {
     /// Its place in the order of all.
     pub sequence: u64,
@@ -153,6 +158,20 @@ impl TeaserId {
 
     fn of_record(bytes: &[u8]) -> Result<Self, EngineError> {
         Ok(Self(bytes.try_into().map_err(|_| damaged("its id has another length"))?))
+    }
+}
+
+impl TryFrom<String> for TeaserId {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text).ok_or("a teaser's id has 32 hexadecimal digits")
+    }
+}
+
+impl From<TeaserId> for String {
+    fn from(id: TeaserId) -> Self {
+        id.to_string()
     }
 }
 

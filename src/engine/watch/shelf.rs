@@ -104,7 +104,6 @@ pub(in crate::engine) fn see(
         set(draft, number, &teaser);
         return Ok(id);
     }
-    let number = u32::try_from(Counter::TeaserNext.next(draft)?).unwrap_or(u32::MAX);
     let teaser = StandingTeaser {
         id,
         text: text.to_owned(),
@@ -114,11 +113,31 @@ pub(in crate::engine) fn see(
         noted_ms: now_ms,
         sightings: vec![sighting],
     };
-    draft.set(Space::TeaserId, id.0, ordered_32(number));
-    set(draft, number, &teaser);
-    Counter::Teasers.next(draft)?;
-    changes.added.push((number, StandingKeys::of(tokens)));
+    add(draft, changes, (&teaser, StandingKeys::of(tokens)))?;
     Ok(id)
+}
+
+/// Puts a teaser on the shelf that stood on another.
+pub(in crate::engine) fn put(
+    draft: &mut Draft,
+    changes: &mut ShelfChanges,
+    teaser: &StandingTeaser,
+    cues: &Cues,
+) -> Result<(), EngineError> {
+    add(draft, changes, (teaser, standing_keys(teaser, cues)))
+}
+
+fn add(
+    draft: &mut Draft,
+    changes: &mut ShelfChanges,
+    (teaser, keys): (&StandingTeaser, StandingKeys),
+) -> Result<(), EngineError> {
+    let number = u32::try_from(Counter::TeaserNext.next(draft)?).unwrap_or(u32::MAX);
+    draft.set(Space::TeaserId, teaser.id.0, ordered_32(number));
+    set(draft, number, teaser);
+    Counter::Teasers.next(draft)?;
+    changes.added.push((number, keys));
+    Ok(())
 }
 
 /// Takes a teaser off the shelf, if it is there.

@@ -7,7 +7,7 @@ use redb::{
     WriteTransaction,
 };
 
-use crate::store::damage::{Damage, DamageLog};
+use crate::store::damage::Damage;
 use crate::store::embedded::{failed, seal};
 use crate::store::pack::{self, Pack, PackBuilder};
 use crate::store::{ArticleNumber, Part, Row, Space, State, StoreError, Write};
@@ -154,7 +154,7 @@ impl Snapshot {
         &self,
         (space, keys): (Space, Range<&[u8]>),
         count_max: usize,
-        log: &DamageLog,
+        found_damage: &mut dyn FnMut(Damage),
     ) -> Result<Vec<Row>, StoreError> {
         let mut found = Vec::new();
         if keys.start >= keys.end || count_max == 0 {
@@ -166,7 +166,7 @@ impl Snapshot {
             let (_, key) = key.value();
             match open_row(space as u8, key, value.value()) {
                 Some(value) => found.push((key.to_vec(), value.to_vec())),
-                None => log.note(Damage::Row { space, key: key.to_vec() }),
+                None => found_damage(Damage::Row { space, key: key.to_vec() }),
             }
             if found.len() == count_max {
                 break;
@@ -303,6 +303,10 @@ impl<'a> Tables<'a> {
                 }
                 Write::Unset { space, key } => {
                     self.rows.remove((*space as u8, key.as_slice())).map_err(failed)?;
+                }
+                Write::Reserve { next: reserved } => {
+                    let next = next(&self.meta)?.max(*reserved);
+                    self.set(META_NEXT, u64::from(next.0))?;
                 }
                 Write::Insert { .. } | Write::Remove { .. } => {}
             }

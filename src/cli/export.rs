@@ -1,0 +1,264 @@
+//! `doublon export`.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use anyhow::{Context as _, bail, ensure};
+use doublon::api::v1;
+use doublon::client::ClientError;
+use indicatif::{ProgressBar, ProgressStyle};
+use ruzstd::decoding::StreamingDecoder;
+use ruzstd::encoding::{CompressionLevel, compress_to_vec};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::input::STDIN;
+use super::{Common, Found, complain, say};
+
+/// Lines of so many bytes are compressed together: what is cut off loses less.
+const FRAME_BYTES: usize = 1 << 20;
+const ZSTD_SUFFIX: &str = "zst";
+
+/// Write all that a running server has stored to a file, as lines of JSON
+///
+/// Articles, teasers that wait, what was resolved, references, stories and revisions, of
+/// one moment; the server goes on meanwhile. `doublon import` makes a store of it, of this
+/// or a later version. A file whose name ends with .zst is compressed. The lines of
+/// articles can be given to `doublon put --jsonl` too.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Exit status: 0 done, 1 done, and something was damaged, 2 error.\n\n\
+    Examples:\n  \
+    doublon export doublon.jsonl.zst\n  \
+    doublon export --resume doublon.jsonl.zst\n  \
+    doublon export - | grep '\"type\":\"article\"' | doublon --server URL put --jsonl -")]
+pub(super) struct Args {
+    /// The file to make; "-" is standard output
+    file: String,
+    /// Go on where an export to this file was cut off
+    #[arg(long)]
+    resume: bool,
+}
+
+/// What is looked at of the lines.
+#[derive(Debug, Deserialize)]
+struct Seen {
+    r#type: String,
+    #[serde(default)]
+    number: Option<u32>,
+    #[serde(default)]
+    store: String,
+    #[serde(default)]
+    article_count: u64,
+    #[serde(default)]
+    problem: String,
+}
+
+pub(super) async fn run(args: Args, common: &Common) -> anyhow::Result<Found> {
+    ensure!(!(args.resume && args.file == STDIN), "give a file to resume");
+    let mut target = Target::open(&args)?;
+    let mut client = common.connect().await?;
+    let resume = target.position.take();
+    let mut parts = client.export(v1::ExportRequest { resume }).await?;
+    let bar = ProgressBar::no_length().with_style(ProgressStyle::with_template(
+        "{pos}/{len} articles {per_sec} {elapsed} {msg}",
+    )?);
+    let mut told = Told { articles: target.articles, ..Told::default() };
+    while let Some(part) = parts.message().await.map_err(ClientError::from)? {
+        tokio::task::block_in_place(|| {
+            told.look_at(&part.lines, &bar)?;
+            target.write(&part.lines)
+        })
+        .with_context(|| written_to(&args.file))?;
+    }
+    bar.finish_and_clear();
+    ensure!(told.is_complete, "the server ended the export before its last line: resume it");
+    tokio::task::block_in_place(|| target.finish()).with_context(|| written_to(&args.file))?;
+    report(&args.file, &told, common)?;
+    Ok((told.damaged == 0).into())
+}
+
+fn written_to(file: &str) -> String {
+    format!("{file} cannot be written: `doublon export --resume` goes on when it can")
+}
+
+fn report(file: &str, told: &Told, common: &Common) -> anyhow::Result<()> {
+    let Told { articles, damaged, .. } = told;
+    let line = if common.is_json() {
+        json!({ "article_count": articles, "damage_count": damaged }).to_string()
+    } else {
+        format!("{articles} articles in {file}")
+    };
+    if file == STDIN {
+        // Standard output has the lines.
+        complain(&line);
+        Ok(())
+    } else {
+        say(&line)
+    }
+}
+
+/// What the lines said.
+#[derive(Debug, Default)]
+struct Told {
+    articles: u64,
+    damaged: u64,
+    is_complete: bool,
+}
+
+impl Told {
+    fn look_at(&mut self, lines: &[u8], bar: &ProgressBar) -> anyhow::Result<()> {
+        for line in lines.split(|it| *it == b'\n').filter(|it| !it.is_empty()) {
+            let seen: Seen = serde_json::from_slice(line)?;
+            match seen.r#type.as_str() {
+                "article" => self.articles += 1,
+                "export" => bar.set_length(seen.article_count),
+                "end" => {
+                    self.is_complete = true;
+                    // Those that were deleted after the first part was written do not count.
+                    self.articles = seen.article_count;
+                }
+                "damaged" => {
+                    self.damaged += 1;
+                    complain(&format!("damaged at the server: {}", seen.problem));
+                }
+                _ => {}
+            }
+        }
+        bar.set_position(self.articles);
+        Ok(())
+    }
+}
+
+/// Where the lines go.
+struct Target {
+    out: Box<dyn Write + Send>,
+    file: Option<File>,
+    /// Lines that are not compressed yet.
+    frame: Option<Vec<u8>>,
+    /// Where it was cut off.
+    position: Option<v1::ExportPosition>,
+    /// Articles that it has already.
+    articles: u64,
+}
+
+impl Target {
+    fn open(args: &Args) -> anyhow::Result<Self> {
+        let path = Path::new(&args.file);
+        let compresses = path.extension().is_some_and(|it| it == ZSTD_SUFFIX);
+        let frame = compresses.then(Vec::new);
+        if args.file == STDIN {
+            let out = Box::new(io::stdout());
+            return Ok(Self { out, file: None, frame, position: None, articles: 0 });
+        }
+        let (position, articles) = if args.resume {
+            let cut = Cut::of(path, compresses).with_context(|| format!("{}", path.display()))?;
+            cut.apply(path)?;
+            (cut.position, cut.articles)
+        } else {
+            ensure!(
+                !path.exists(),
+                "{} is there already: give another name, or --resume",
+                path.display()
+            );
+            (None, 0)
+        };
+        // It has texts: for its owner only.
+        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+        let file = file.with_context(|| format!("{} cannot be opened", path.display()))?;
+        let out = Box::new(io::BufWriter::with_capacity(1 << 20, file.try_clone()?));
+        Ok(Self { out, file: Some(file), frame, position, articles })
+    }
+
+    fn write(&mut self, lines: &[u8]) -> anyhow::Result<()> {
+        let Some(frame) = &mut self.frame else { return Ok(self.out.write_all(lines)?) };
+        frame.extend_from_slice(lines);
+        if frame.len() >= FRAME_BYTES { self.close_frame() } else { Ok(()) }
+    }
+
+    fn close_frame(&mut self) -> anyhow::Result<()> {
+        if let Some(frame) = self.frame.as_mut().filter(|it| !it.is_empty()) {
+            let bytes = compress_to_vec(frame.as_slice(), CompressionLevel::Fastest);
+            frame.clear();
+            self.out.write_all(&bytes)?;
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> anyhow::Result<()> {
+        self.close_frame()?;
+        self.out.flush()?;
+        if let Some(file) = &self.file {
+            file.sync_all()?;
+        }
+        Ok(())
+    }
+}
+
+/// What is whole of an export that was cut off: the articles and what stands between them.
+#[derive(Debug, Default)]
+struct Cut {
+    bytes: u64,
+    position: Option<v1::ExportPosition>,
+    articles: u64,
+}
+
+impl Cut {
+    fn of(path: &Path, compresses: bool) -> anyhow::Result<Self> {
+        let mut file = BufReader::new(File::open(path).context("it cannot be read")?);
+        let mut cut = Self::default();
+        while let Some(lines) = whole_lines(&mut file, compresses)? {
+            if !cut.take(&lines)? {
+                break;
+            }
+            cut.bytes = file.stream_position()?;
+        }
+        let has_article = cut.position.as_ref().is_some_and(|_| cut.articles > 0);
+        ensure!(has_article, "it has no article yet: delete it, and export again");
+        Ok(cut)
+    }
+
+    /// Whether these are articles and what stands between them.
+    fn take(&mut self, lines: &[u8]) -> anyhow::Result<bool> {
+        let (mut articles, mut position) = (self.articles, self.position.clone());
+        for line in lines.split(|it| *it == b'\n').filter(|it| !it.is_empty()) {
+            let seen: Seen = serde_json::from_slice(line).context("it is no export")?;
+            match seen.r#type.as_str() {
+                "export" => {
+                    position = Some(v1::ExportPosition { store: seen.store, after_number: 0 });
+                }
+                "article" => {
+                    articles += 1;
+                    if let (Some(position), Some(number)) = (&mut position, seen.number) {
+                        position.after_number = number;
+                    }
+                }
+                "revision" | "damaged" | "kept" => {}
+                "end" => bail!("it is complete"),
+                _ => return Ok(false),
+            }
+        }
+        (self.articles, self.position) = (articles, position);
+        Ok(true)
+    }
+
+    fn apply(&self, path: &Path) -> anyhow::Result<()> {
+        let file = OpenOptions::new().write(true).open(path)?;
+        Ok(file.set_len(self.bytes)?)
+    }
+}
+
+/// The next lines that are whole: a line, or a frame of them; `None` where there are none.
+fn whole_lines(file: &mut BufReader<File>, compresses: bool) -> anyhow::Result<Option<Vec<u8>>> {
+    let mut lines = Vec::new();
+    if file.fill_buf()?.is_empty() {
+        return Ok(None);
+    }
+    if compresses {
+        let Ok(mut frame) = StreamingDecoder::new(file) else { return Ok(None) };
+        return Ok(frame.read_to_end(&mut lines).is_ok().then_some(lines));
+    }
+    file.read_until(b'\n', &mut lines)?;
+    Ok((lines.last() == Some(&b'\n')).then_some(lines))
+}

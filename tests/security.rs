@@ -179,6 +179,19 @@ async fn calls_need_a_token_whose_role_allows_them() {
         client.put_article(put_of("a")).await.unwrap();
         client.match_teaser(teaser()).await.unwrap();
     }
+    // Everything at once is for administrators.
+    for (token, is_let_in) in [(&read, false), (&write, false), (&admin, true)] {
+        let mut client = serve.client(Some(token)).await;
+        let head = v1::ImportRequest { position: 0, lines: b"{}".to_vec() };
+        let calls = [
+            client.back_up().await.map(drop),
+            client.export(v1::ExportRequest::default()).await.map(drop),
+            client.import(tokio_stream::once(head)).await.map(drop),
+        ];
+        for call in calls {
+            if is_let_in { call.unwrap() } else { assert_eq!(refusal(call), denied()) }
+        }
+    }
     // The command line, which takes its token from the environment too.
     let output = serve.run(&["get", "a"]);
     assert_eq!(output.status.code(), Some(2));

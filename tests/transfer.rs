@@ -342,6 +342,41 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// An export with some bytes changed is taken in or refused; what was refused can be
+    /// sent again as it was.
+    #[test]
+    fn a_changed_line_is_refused_or_taken(
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        digits in any::<bool>(),
+    ) {
+        static LINES: std::sync::LazyLock<Vec<String>> = std::sync::LazyLock::new(|| {
+            let source = held();
+            fill(&source.engine, 0);
+            export(&source.engine, None)
+        });
+        let mut bytes = part(0, &LINES).lines;
+        for (at, byte) in changes {
+            // Numbers are where a line that can be read says what is not so.
+            let places: Vec<usize> = (LINES[0].len()..bytes.len())
+                .filter(|it| !digits || bytes[*it].is_ascii_digit())
+                .collect();
+            bytes[*at.get(&places)] = if digits { b'0' + byte % 10 } else { byte };
+        }
+        let target = held();
+        let done = target.engine.import(vec![ImportPart { position: 0, lines: bytes }]).remove(0);
+        if done.is_err() {
+            prop_assert!(import(&target.engine, 0, &LINES).unwrap().is_complete);
+        }
+        export(&target.engine, None);
+        if done.is_err() || done.is_ok_and(|it| it.is_complete) {
+            fill(&target.engine, 30_000);
+        }
+    }
+}
+
 fn engine_changes(engine: &Engine, gone: u32) {
     let name = format!("a0-{gone}");
     if gone == 4 {

@@ -167,8 +167,8 @@ pub trait View: fmt::Debug + Send + Sync {
         found: &mut dyn FnMut(Damage),
     ) -> Result<Vec<Row>, StoreError>;
 
-    /// As [`Store::record_count`].
-    fn record_count(&self) -> Result<u64, StoreError>;
+    /// The numbers of all articles, ascending.
+    fn numbers(&self) -> Result<Vec<ArticleNumber>, StoreError>;
 
     /// As [`Store::state`].
     fn state(&self) -> Result<State, StoreError>;

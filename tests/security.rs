@@ -182,7 +182,7 @@ async fn calls_need_a_token_whose_role_allows_them() {
     // Everything at once is for administrators.
     for (token, is_let_in) in [(&read, false), (&write, false), (&admin, true)] {
         let mut client = serve.client(Some(token)).await;
-        let head = v1::ImportRequest { position: 0, lines: b"{}".to_vec() };
+        let head = v1::ImportRequest { lines: b"{}".to_vec(), ..Default::default() };
         let calls = [
             client.back_up().await.map(drop),
             client.export(v1::ExportRequest::default()).await.map(drop),

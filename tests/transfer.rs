@@ -14,8 +14,8 @@ use doublon::engine::error::EngineError;
 use doublon::engine::put::{OnDuplicate, PutRequest};
 use doublon::engine::teaser::{TeaserRequest, Watch};
 use doublon::engine::transfer::export::Resumed;
-use doublon::engine::transfer::import::{ImportPart, Imported};
-use doublon::engine::verify::verify;
+use doublon::engine::transfer::import::{ImportPart, Imported, digest};
+use doublon::engine::verify::{mend, verify};
 use doublon::engine::{Engine, Options};
 use doublon::index::Index;
 use doublon::index::memory::MemoryIndex;
@@ -118,7 +118,11 @@ fn content(lines: &[String]) -> Vec<String> {
 }
 
 fn part(position: usize, lines: &[String]) -> ImportPart {
-    ImportPart { position: position as u64, lines: (lines.join("\n") + "\n").into_bytes() }
+    ImportPart {
+        position: position as u64,
+        digest: None,
+        lines: (lines.join("\n") + "\n").into_bytes(),
+    }
 }
 
 fn import(engine: &Engine, position: usize, lines: &[String]) -> Result<Imported, EngineError> {
@@ -235,7 +239,7 @@ fn an_import_goes_on_where_it_was_whatever_is_sent() {
             let refused = engine.put(vec![PutRequest::of(article("x", "a b c"))]).remove(0);
             assert!(matches!(refused, Err(EngineError::ImportUnderWay)));
             let twice = import(&engine, position - 1, &lines[position - 1..position]).err();
-            assert!(position == 1 || twice.unwrap().to_string().contains("position"));
+            assert!(position == 1 || twice.unwrap().to_string().contains("are taken in"));
             let gap = import(&engine, position + 1, &lines[position..=position]).unwrap_err();
             assert!(gap.to_string().contains(&position.to_string()), "{gap}");
             let broken = [lines[position].clone(), "{".to_owned()];
@@ -272,9 +276,9 @@ fn what_is_no_export_is_refused_and_leaves_nothing() {
         (vec![newer], "format 99"),
         (without(0), "begins with"),
         (without(at("article")), "came"),
-        ([&lines[..], &lines[1..2]].concat(), "behind the last"),
+        ([&lines[..], &lines[at("teaser")..=at("teaser")]].concat(), "behind the last"),
         ([&lines[..], &lines[..1]].concat(), "behind the last"),
-        ([&lines[..2], &lines[1..2]].concat(), "number"),
+        ([&lines[..2], &lines[1..2]].concat(), "line 3: an article has its id already"),
         (
             vec![lines[0].clone(), lines[1].replace("\"text\":\"", "\"text\":\"\",\"x\":\"")],
             "unknown field",
@@ -293,6 +297,42 @@ fn what_is_no_export_is_refused_and_leaves_nothing() {
     assert!(matches!(import(&target.engine, 0, &lines), Err(EngineError::NotEmpty)));
     let elsewhere = Resumed { store: "0".into(), after: 1 };
     assert!(source.engine.export(Some(&elsewhere), &mut |_| true).is_err());
+}
+
+/// What was taken in of a file is not what the file has before what comes.
+#[test]
+fn another_export_is_not_gone_on_with() {
+    let source = held();
+    fill(&source.engine, 0);
+    let lines = export(&source.engine, None);
+    let target = held();
+    import(&target.engine, 0, &lines[..4]).unwrap();
+    let of = |lines: &[String]| lines.iter().fold(0, |it, line| digest(it, line.as_bytes()));
+    let rest = |digest| vec![ImportPart { digest: Some(digest), ..part(4, &lines[4..]) }];
+    let refused = target.engine.import(rest(of(&lines[1..5]))).remove(0);
+    assert!(matches!(refused, Err(EngineError::OtherExport)));
+    assert!(target.engine.import(rest(of(&lines[..4]))).remove(0).unwrap().is_complete);
+    is_sound(&target.store);
+}
+
+/// An unfinished import is not damage, and nothing is rebuilt in its midst.
+#[test]
+fn an_unfinished_import_is_said_by_verify() {
+    let source = held();
+    fill(&source.engine, 0);
+    let lines = export(&source.engine, None);
+    let at = types(&lines).iter().position(|it| it == "member").unwrap();
+    let target = held();
+    import(&target.engine, 0, &lines[..=at]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let index: Arc<dyn Index> = Arc::new(MemoryIndex::default());
+    let report = verify(&target.store, &index, folder.path()).unwrap();
+    assert!(report.damages.is_empty(), "{:?}", report.damages);
+    assert_eq!(report.importing, Some(at as u64 + 1));
+    let mended = mend(&target.store, &index, folder.path());
+    assert!(matches!(mended, Err(EngineError::ImportUnderWay)));
+    assert!(import(&target.engine, at + 1, &lines[at + 1..]).unwrap().is_complete);
+    is_sound(&target.store);
 }
 
 /// An article whose record cannot be read is named, and the rest moves.
@@ -366,7 +406,7 @@ proptest! {
             bytes[*at.get(&places)] = if digits { b'0' + byte % 10 } else { byte };
         }
         let target = held();
-        let done = target.engine.import(vec![ImportPart { position: 0, lines: bytes }]).remove(0);
+        let done = target.engine.import(vec![ImportPart { position: 0, digest: None, lines: bytes }]).remove(0);
         if done.is_err() {
             prop_assert!(import(&target.engine, 0, &LINES).unwrap().is_complete);
         }
@@ -421,7 +461,12 @@ async fn a_file_is_cut_off_resumed_and_imported() {
         assert_eq!(run(&source, &["export", "--resume", path]).0, Some(2), "it is complete");
         is_private(&file);
         let bytes = fs::read(&file).unwrap();
-        fs::write(&file, &bytes[..bytes.len() * 2 / 3]).unwrap();
+        let cut = &bytes[..bytes.len() * 2 / 3];
+        fs::write(&file, cut).unwrap();
+        let nobody = tokio::task::block_in_place(|| {
+            doublon(&["--server", "127.0.0.1:1", "export", "--resume", path])
+        });
+        assert!(nobody.0 == Some(2) && fs::read(&file).unwrap() == cut, "{nobody:?}");
         let target = Server::start(Some(folder.path().join(format!("data-{name}")))).await;
         let (code, said) = run(&target, &["import", path]);
         assert!(code == Some(2) && said.contains("doublon: "), "{code:?} {said}");
@@ -432,6 +477,32 @@ async fn a_file_is_cut_off_resumed_and_imported() {
         let mut client = target.client.clone();
         let found = client.get_article("a899").await.unwrap();
         assert_eq!(found.article.unwrap().text, text(899));
+        target.stop().await;
+    }
+    source.stop().await;
+}
+
+/// One bit of a compressed file.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_file_is_not_taken_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut source = Server::in_memory().await;
+    source.put("a", &text(1)).await;
+    let file = folder.path().join("all.jsonl.zst");
+    let run = |server: &Server, arguments: &[&str]| {
+        let path = file.to_str().unwrap();
+        let arguments = [&["--server", &server.address], arguments, &[path]].concat();
+        tokio::task::block_in_place(|| doublon(&arguments))
+    };
+    assert_eq!(run(&source, &["export"]).0, Some(0));
+    let bytes = fs::read(&file).unwrap();
+    for at in (bytes.len() / 3..bytes.len()).step_by(bytes.len() / 20) {
+        let mut changed = bytes.clone();
+        changed[at] ^= 1;
+        fs::write(&file, changed).unwrap();
+        let target = Server::in_memory().await;
+        let (code, said) = run(&target, &["import"]);
+        assert!(code == Some(2) && said.contains("frame"), "byte {at}: {code:?} {said}");
         target.stop().await;
     }
     source.stop().await;

@@ -193,8 +193,11 @@ fn classify_engine(error: &EngineError) -> (Code, ErrorReason) {
         EngineError::StoryNotFound(_) => (Code::NotFound, ErrorReason::StoryNotFound),
         EngineError::NotEmpty => (Code::FailedPrecondition, ErrorReason::StoreNotEmpty),
         EngineError::ImportUnderWay => (Code::FailedPrecondition, ErrorReason::ImportUnderWay),
-        EngineError::NoImport | EngineError::IncompleteExport { .. } => {
-            (Code::FailedPrecondition, ErrorReason::ImportIncomplete)
+        EngineError::NoImport
+        | EngineError::OtherPosition { .. }
+        | EngineError::OtherExport
+        | EngineError::IncompleteExport { .. } => {
+            (Code::FailedPrecondition, ErrorReason::ImportDoesNotFollow)
         }
         EngineError::CursorExpired(_) => (Code::OutOfRange, ErrorReason::CursorExpired),
         EngineError::Stopped => (Code::Unavailable, ErrorReason::NotReady),

@@ -14,7 +14,7 @@ use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::input::STDIN;
+use super::input::{STDIN, check_frame};
 use super::{Common, Found, complain, say};
 
 /// Lines of so many bytes are compressed together: what is cut off loses less.
@@ -56,31 +56,66 @@ struct Seen {
 }
 
 pub(super) async fn run(args: Args, common: &Common) -> anyhow::Result<Found> {
-    ensure!(!(args.resume && args.file == STDIN), "give a file to resume");
-    let mut target = Target::open(&args)?;
+    let cut = tokio::task::block_in_place(|| args.cut())?;
     let mut client = common.connect().await?;
-    let resume = target.position.take();
+    let resume = cut.as_ref().and_then(|it| it.position.clone());
     let mut parts = client.export(v1::ExportRequest { resume }).await?;
     let bar = ProgressBar::no_length().with_style(ProgressStyle::with_template(
         "{pos}/{len} articles {per_sec} {elapsed} {msg}",
     )?);
-    let mut told = Told { articles: target.articles, ..Told::default() };
+    let (mut told, mut target) = (Told::default(), None);
+    if let Some(Cut { articles, damaged, .. }) = &cut {
+        (told.articles, told.damaged) = (*articles, *damaged);
+    }
     while let Some(part) = parts.message().await.map_err(ClientError::from)? {
         tokio::task::block_in_place(|| {
             told.look_at(&part.lines, &bar)?;
-            target.write(&part.lines)
-        })
-        .with_context(|| written_to(&args.file))?;
+            // Nothing is made or cut before the server has something to give.
+            let target = match &mut target {
+                Some(target) => target,
+                none => none.insert(Target::open(&args, cut.as_ref())?),
+            };
+            target.write(&part.lines).with_context(|| args.failed())
+        })?;
     }
     bar.finish_and_clear();
-    ensure!(told.is_complete, "the server ended the export before its last line: resume it");
-    tokio::task::block_in_place(|| target.finish()).with_context(|| written_to(&args.file))?;
+    ensure!(
+        told.is_complete,
+        "the server ended the export before its last line: {}",
+        args.advice()
+    );
+    if let Some(target) = target {
+        tokio::task::block_in_place(|| target.finish()).with_context(|| args.failed())?;
+    }
     report(&args.file, &told, common)?;
     Ok((told.damaged == 0).into())
 }
 
-fn written_to(file: &str) -> String {
-    format!("{file} cannot be written: `doublon export --resume` goes on when it can")
+impl Args {
+    /// What there is of an export that was cut off.
+    fn cut(&self) -> anyhow::Result<Option<Cut>> {
+        let path = Path::new(&self.file);
+        ensure!(!(self.resume && self.file == STDIN), "give a file to resume");
+        ensure!(
+            self.resume || self.file == STDIN || !path.exists(),
+            "{} is there already: give another name, or --resume",
+            self.file
+        );
+        let cut = self.resume.then(|| Cut::of(path, self.compresses())).transpose();
+        cut.with_context(|| self.file.clone())
+    }
+
+    fn compresses(&self) -> bool {
+        Path::new(&self.file).extension().is_some_and(|it| it == ZSTD_SUFFIX)
+    }
+
+    fn failed(&self) -> String {
+        format!("{} cannot be written: {}", self.file, self.advice())
+    }
+
+    fn advice(&self) -> &'static str {
+        if self.file == STDIN { "export again" } else { "`doublon export --resume` goes on" }
+    }
 }
 
 fn report(file: &str, told: &Told, common: &Common) -> anyhow::Result<()> {
@@ -116,7 +151,6 @@ impl Told {
                 "export" => bar.set_length(seen.article_count),
                 "end" => {
                     self.is_complete = true;
-                    // Those that were deleted after the first part was written do not count.
                     self.articles = seen.article_count;
                 }
                 "damaged" => {
@@ -137,38 +171,24 @@ struct Target {
     file: Option<File>,
     /// Lines that are not compressed yet.
     frame: Option<Vec<u8>>,
-    /// Where it was cut off.
-    position: Option<v1::ExportPosition>,
-    /// Articles that it has already.
-    articles: u64,
 }
 
 impl Target {
-    fn open(args: &Args) -> anyhow::Result<Self> {
-        let path = Path::new(&args.file);
-        let compresses = path.extension().is_some_and(|it| it == ZSTD_SUFFIX);
-        let frame = compresses.then(Vec::new);
+    fn open(args: &Args, cut: Option<&Cut>) -> anyhow::Result<Self> {
+        let frame = args.compresses().then(Vec::new);
         if args.file == STDIN {
-            let out = Box::new(io::stdout());
-            return Ok(Self { out, file: None, frame, position: None, articles: 0 });
+            return Ok(Self { out: Box::new(io::stdout()), file: None, frame });
         }
-        let (position, articles) = if args.resume {
-            let cut = Cut::of(path, compresses).with_context(|| format!("{}", path.display()))?;
-            cut.apply(path)?;
-            (cut.position, cut.articles)
-        } else {
-            ensure!(
-                !path.exists(),
-                "{} is there already: give another name, or --resume",
-                path.display()
-            );
-            (None, 0)
-        };
+        let mut options = OpenOptions::new();
         // It has texts: for its owner only.
-        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
-        let file = file.with_context(|| format!("{} cannot be opened", path.display()))?;
+        options.append(true).create(cut.is_none()).mode(0o600);
+        let file =
+            options.open(&args.file).with_context(|| format!("{} cannot be opened", args.file))?;
+        let is_alone = file.try_lock().is_ok();
+        ensure!(is_alone, "another export writes to {}: wait until it has ended", args.file);
+        file.set_len(cut.map_or(0, |it| it.bytes))?;
         let out = Box::new(io::BufWriter::with_capacity(1 << 20, file.try_clone()?));
-        Ok(Self { out, file: Some(file), frame, position, articles })
+        Ok(Self { out, file: Some(file), frame })
     }
 
     fn write(&mut self, lines: &[u8]) -> anyhow::Result<()> {
@@ -202,6 +222,7 @@ struct Cut {
     bytes: u64,
     position: Option<v1::ExportPosition>,
     articles: u64,
+    damaged: u64,
 }
 
 impl Cut {
@@ -221,7 +242,8 @@ impl Cut {
 
     /// Whether these are articles and what stands between them.
     fn take(&mut self, lines: &[u8]) -> anyhow::Result<bool> {
-        let (mut articles, mut position) = (self.articles, self.position.clone());
+        let (mut articles, mut damaged) = (self.articles, self.damaged);
+        let mut position = self.position.clone();
         for line in lines.split(|it| *it == b'\n').filter(|it| !it.is_empty()) {
             let seen: Seen = serde_json::from_slice(line).context("it is no export")?;
             match seen.r#type.as_str() {
@@ -234,18 +256,14 @@ impl Cut {
                         position.after_number = number;
                     }
                 }
-                "revision" | "damaged" | "kept" => {}
+                "damaged" => damaged += 1,
+                "revision" | "kept" => {}
                 "end" => bail!("it is complete"),
                 _ => return Ok(false),
             }
         }
-        (self.articles, self.position) = (articles, position);
+        (self.articles, self.damaged, self.position) = (articles, damaged, position);
         Ok(true)
-    }
-
-    fn apply(&self, path: &Path) -> anyhow::Result<()> {
-        let file = OpenOptions::new().write(true).open(path)?;
-        Ok(file.set_len(self.bytes)?)
     }
 }
 
@@ -257,7 +275,8 @@ fn whole_lines(file: &mut BufReader<File>, compresses: bool) -> anyhow::Result<O
     }
     if compresses {
         let Ok(mut frame) = StreamingDecoder::new(file) else { return Ok(None) };
-        return Ok(frame.read_to_end(&mut lines).is_ok().then_some(lines));
+        let is_whole = frame.read_to_end(&mut lines).is_ok() && check_frame(&frame.decoder).is_ok();
+        return Ok(is_whole.then_some(lines));
     }
     file.read_until(b'\n', &mut lines)?;
     Ok((lines.last() == Some(&b'\n')).then_some(lines))

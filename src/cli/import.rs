@@ -4,6 +4,7 @@ use anyhow::{Context as _, anyhow, ensure};
 use doublon::api::v1;
 use doublon::api::v1::import_response::Outcome;
 use doublon::client::{Client, ClientError};
+use doublon::engine::transfer::import::digest;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -18,6 +19,8 @@ const PART_BYTES: usize = 1 << 20;
 const LAST_LINE: &str = r#"{"type":"end""#;
 const CUT_OFF: &str =
     "it ends before the export does: finish it with `doublon export --resume`, or export again";
+const FROM_A_FILE: &str =
+    "begin again with a new --data-dir, from a file, which can be gone on with";
 /// Parts under way at once.
 const IN_FLIGHT_MAX: usize = 8;
 
@@ -44,6 +47,7 @@ pub(super) async fn run(args: Args, common: &Common) -> anyhow::Result<Found> {
         .map(|(number, line)| line.map_err(|problem| anyhow!("line {number}: {problem}")));
     let head =
         lines.next().context("the file is empty: give one that `doublon export` wrote")??;
+    let head_digest = digest(0, head.as_bytes());
     let mut last = begin(&mut client, head).await?;
     if !last.is_complete {
         let bar = ProgressBar::no_length()
@@ -53,8 +57,11 @@ pub(super) async fn run(args: Args, common: &Common) -> anyhow::Result<Found> {
         }
         bar.set_position(last.position);
         bar.reset_eta();
-        last = send(&mut client, lines, last, &bar).await?;
+        last = send(&mut client, (lines, head_digest), last, &bar).await?;
         bar.finish_and_clear();
+    }
+    if args.file == input::STDIN {
+        ensure!(last.is_complete, "standard input ended before the export: {FROM_A_FILE}");
     }
     ensure!(last.is_complete, "{}: {CUT_OFF}", args.file);
     if common.is_json() {
@@ -84,7 +91,7 @@ fn whole(file: &str) -> anyhow::Result<Option<u64>> {
 
 /// Sends the first line; the answer says where to go on.
 async fn begin(client: &mut Client, head: String) -> anyhow::Result<v1::ImportResult> {
-    let part = v1::ImportRequest { position: 0, lines: head.into_bytes() };
+    let part = v1::ImportRequest { position: 0, lines: head.into_bytes(), digest: None };
     let mut answers = client.import(tokio_stream::once(part)).await?;
     taken(answers.message().await.map_err(ClientError::from)?)
 }
@@ -92,13 +99,13 @@ async fn begin(client: &mut Client, head: String) -> anyhow::Result<v1::ImportRe
 /// Sends all lines from where the server stands.
 async fn send(
     client: &mut Client,
-    lines: impl Iterator<Item = anyhow::Result<String>> + Send + 'static,
+    (lines, digest): (impl Iterator<Item = anyhow::Result<String>> + Send + 'static, u64),
     begun: v1::ImportResult,
     bar: &ProgressBar,
 ) -> anyhow::Result<v1::ImportResult> {
     let (parts, sent) = mpsc::channel(IN_FLIGHT_MAX);
     let first = begun.position;
-    let reading = task::spawn_blocking(move || read(lines, first, &parts));
+    let reading = task::spawn_blocking(move || read((lines, digest), first, &parts));
     let mut answers = client.import(ReceiverStream::new(sent)).await?;
     let mut last = begun;
     while let Some(answer) = answers.message().await.map_err(ClientError::from)? {
@@ -111,27 +118,29 @@ async fn send(
 
 /// Makes parts of the lines from one on; the first line was read already.
 fn read(
-    lines: impl Iterator<Item = anyhow::Result<String>>,
+    (lines, mut before): (impl Iterator<Item = anyhow::Result<String>>, u64),
     first: u64,
     parts: &mpsc::Sender<v1::ImportRequest>,
 ) -> anyhow::Result<()> {
-    let mut part = v1::ImportRequest { position: first, lines: Vec::new() };
-    let mut position = 1;
-    for line in lines {
+    let mut part = v1::ImportRequest::default();
+    for (position, line) in (1..).zip(lines) {
         let line = line?;
-        position += 1;
-        if position <= first {
-            continue;
-        }
-        if part.lines.len() + line.len() > PART_BYTES && !part.lines.is_empty() {
-            let next = v1::ImportRequest { position: position - 1, lines: Vec::new() };
+        if position >= first {
+            let is_full = part.lines.len() + line.len() > PART_BYTES;
             // The other side closes its end when the stream has failed.
-            if parts.blocking_send(std::mem::replace(&mut part, next)).is_err() {
+            if is_full
+                && !part.lines.is_empty()
+                && parts.blocking_send(std::mem::take(&mut part)).is_err()
+            {
                 return Ok(());
             }
+            if part.lines.is_empty() {
+                (part.position, part.digest) = (position, Some(before));
+            }
+            part.lines.extend_from_slice(line.as_bytes().trim_ascii_end());
+            part.lines.push(b'\n');
         }
-        part.lines.extend_from_slice(line.trim_end().as_bytes());
-        part.lines.push(b'\n');
+        before = digest(before, line.as_bytes());
     }
     if !part.lines.is_empty() {
         parts.blocking_send(part).ok();

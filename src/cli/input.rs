@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use flate2::bufread::MultiGzDecoder;
-use ruzstd::decoding::StreamingDecoder;
+use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
 
 /// Bytes of a line, at most: what a message may have.
 const LINE_BYTES_MAX: usize = doublon::service::MESSAGE_BYTES_MAX;
@@ -113,7 +113,7 @@ pub(super) fn decompressed(
     })
 }
 
-type Frame = StreamingDecoder<Source, ruzstd::decoding::FrameDecoder>;
+type Frame = StreamingDecoder<Source, FrameDecoder>;
 
 /// All zstd frames of a file, one after the other; skippable frames, which
 /// parallel and seekable compressors write, are skipped.
@@ -178,6 +178,7 @@ impl Read for Zstd {
                 if read > 0 || out.is_empty() {
                     return Ok(read);
                 }
+                check_frame(&frame.decoder)?;
                 self.next = self.frame.take().map(|it| it.into_inner());
             }
             let Some(mut source) = self.next.take() else { return Ok(0) };
@@ -190,6 +191,15 @@ impl Read for Zstd {
             self.frame = Some(Box::new(frame));
         }
     }
+}
+
+/// A frame that was read to its end is what was written, if it has a checksum.
+pub(super) fn check_frame(frame: &FrameDecoder) -> io::Result<()> {
+    let written = frame.get_checksum_from_data();
+    if written.is_some() && written != frame.get_calculated_checksum() {
+        return Err(damaged("a zstd frame is not what was written"));
+    }
+    Ok(())
 }
 
 fn damaged(problem: &str) -> io::Error {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::ensure;
-use doublon::engine::verify;
+use doublon::engine::verify::{self, Report};
 use doublon::index::Index;
 use doublon::index::memory::MemoryIndex;
 use doublon::store::Store;
@@ -39,9 +39,14 @@ pub(super) struct RebuildArgs {
 }
 
 pub(super) fn run(args: &Args, common: &Common) -> anyhow::Result<Found> {
-    let (damages, article_count) = check(&args.dir)?;
-    for damage in &damages {
+    let report = check(&args.dir)?;
+    let Report { damages, article_count, importing } = &report;
+    for damage in damages {
         tell(common, "damage", damage)?;
+    }
+    if let Some(lines) = importing {
+        let line = format!("not complete, {lines} lines are taken in: run `doublon import` again");
+        tell(common, "import", &line)?;
     }
     if damages.is_empty() {
         tell(common, "sound", &format!("{article_count} articles"))?;
@@ -58,23 +63,22 @@ pub(super) fn rebuild(args: &RebuildArgs, common: &Common) -> anyhow::Result<Fou
         tell(common, "mended", &line)?;
     }
     drop(store);
-    let (damages, _) = check(&args.dir)?;
+    let damages = check(&args.dir)?.damages;
     for damage in &damages {
         tell(common, "damage", damage)?;
     }
     Ok(damages.is_empty().into())
 }
 
-/// The damages, and the number of articles.
-fn check(folder: &Path) -> anyhow::Result<(Vec<String>, u64)> {
+fn check(folder: &Path) -> anyhow::Result<Report> {
     ensure_folder(folder)?;
     let mut damages = Vec::new();
     let store = EmbeddedStore::inspect(folder, &mut |it| damages.push(it.to_string()))?;
-    let Some(store) = store else { return Ok((damages, 0)) };
+    let Some(store) = store else { return Ok(Report { damages, ..Report::default() }) };
     let store: Arc<dyn Store> = Arc::new(store);
-    let report = verify::verify(&store, &index(), folder)?;
-    damages.extend(report.damages);
-    Ok((damages, report.article_count))
+    let mut report = verify::verify(&store, &index(), folder)?;
+    report.damages.splice(0..0, damages);
+    Ok(report)
 }
 
 fn ensure_folder(folder: &Path) -> anyhow::Result<()> {

@@ -53,6 +53,21 @@ pub enum EngineError {
         "an import is under way: run `doublon import` again until it is complete, or start with a new --data-dir"
     )]
     ImportUnderWay,
+    /// Lines that do not follow on those that were taken in.
+    #[error(
+        "the lines begin behind line {position}, and {expected} are taken in: import again, one at a time"
+    )]
+    OtherPosition {
+        /// Lines before those that came.
+        position: u64,
+        /// Lines that are taken in.
+        expected: u64,
+    },
+    /// What was taken in is not what stands before the lines that came.
+    #[error(
+        "what was imported so far is not what the file has before it, as where an export was resumed after its import had begun: import it into a new --data-dir"
+    )]
+    OtherExport,
     /// Lines of an import that was not begun.
     #[error("no import is under way: send the first line of the export first")]
     NoImport,

@@ -12,6 +12,7 @@ use crate::engine::core::Core;
 use crate::engine::error::EngineError;
 use crate::engine::rebuild;
 use crate::engine::record::{Dictionary, StoredArticle};
+use crate::engine::transfer::import::Progress;
 use crate::engine::verify::derived::Expected;
 use crate::index::Index;
 use crate::index::standing::StandingIndex;
@@ -29,6 +30,9 @@ pub struct Report {
     pub damages: Vec<String>,
     /// Articles that were read.
     pub article_count: u64,
+    /// Lines that were taken in of an import that is not complete: what is derived is not
+    /// looked at then.
+    pub importing: Option<u64>,
 }
 
 /// Checks a store, and the checkpoint in its folder, which is read into an empty index.
@@ -43,6 +47,10 @@ pub fn verify(
     let mut report = Report { article_count: store.record_count()?, ..Report::default() };
     check_records(&core, &mut found)?;
     report.damages.extend(found.iter().map(ToString::to_string));
+    report.importing = importing(store.as_ref())?;
+    if report.importing.is_some() {
+        return Ok(report);
+    }
     let expected = Expected::of(store.as_ref())?;
     report.damages.extend(expected.mends(store.as_ref())?.into_iter().map(|it| it.problem));
     if let Err(problem) = checkpoint::load(folder, &core)?
@@ -61,6 +69,9 @@ pub fn mend(
     index: &Arc<dyn Index>,
     folder: &Path,
 ) -> Result<Vec<String>, EngineError> {
+    if importing(store.as_ref())?.is_some() {
+        return Err(EngineError::ImportUnderWay);
+    }
     let mut damaged = Vec::new();
     store.check(&mut |damage| damaged.push(damage))?;
     let mut said = Vec::new();
@@ -86,6 +97,11 @@ pub fn mend(
     checkpoint::write_anew(folder, &core)?;
     said.push(format!("{}: written anew", checkpoint::FILE_NAME));
     Ok(said)
+}
+
+fn importing(store: &dyn Store) -> Result<Option<u64>, EngineError> {
+    let import = Progress::stored(store)?;
+    Ok(import.filter(|it| !it.is_complete).map(|it| it.position))
 }
 
 fn core(store: &Arc<dyn Store>, index: &Arc<dyn Index>) -> Result<Core, EngineError> {

@@ -103,7 +103,11 @@ impl Writer {
     ) -> Result<Self, EngineError> {
         let next = core.store.next_number()?.0.max(core.index.numbers_end());
         let import = Progress::stored(core.store.as_ref())?;
-        let is_importing = import.is_some_and(|it| !it.is_complete);
+        let import = import.filter(|it| !it.is_complete);
+        if let Some(Progress { position, .. }) = &import {
+            tracing::warn!(lines = position, "an import is not complete: nothing else is written");
+        }
+        let is_importing = import.is_some();
         let (jobs, queue) = sync_channel(QUEUE_JOBS_MAX);
         let thread = thread::Builder::new()
             .name("writer".to_owned())

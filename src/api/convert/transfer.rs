@@ -12,8 +12,8 @@ pub fn resumed(it: v1::ExportPosition) -> Resumed {
 
 /// Some lines.
 pub fn import_part(it: v1::ImportRequest) -> ImportPart {
-    let v1::ImportRequest { position, lines } = it;
-    ImportPart { position, lines }
+    let v1::ImportRequest { position, lines, digest } = it;
+    ImportPart { position, digest, lines }
 }
 
 /// How far an import has come.

@@ -1,15 +1,17 @@
 //! What a part of an import changes: what its lines say, and what is derived from it.
 
-use crate::engine::article::ArticleId;
 use crate::engine::commit::{Commit, Done, Removed};
 use crate::engine::error::{EngineError, Invalid, Problem};
-use crate::engine::record::{self, Features};
+use crate::engine::record;
 use crate::engine::rows::{self, Counter};
 use crate::engine::story::change;
-use crate::engine::transfer::import::{ImportJob, Imported, Incoming, Item, Progress};
+use crate::engine::transfer::import::{
+    ImportJob, Imported, Incoming, Item, Progress, add_to_digest,
+};
 use crate::engine::transfer::line::{End, Head, Kept, Line};
 use crate::engine::watch::shelf::{self, sequence_key};
 use crate::engine::{reference, revision};
+use crate::hash::HashSet;
 use crate::index::Entry;
 use crate::store::{ArticleNumber, Part, Space, Write};
 
@@ -19,13 +21,17 @@ const BATCH: usize = 1000;
 impl Commit<'_> {
     /// Takes in a part, and answers.
     pub(super) fn import(&mut self, job: ImportJob) -> Done {
-        let ImportJob { position, items, at, reply } = job;
+        let ImportJob { position, digest, items, at, reply } = job;
         let core = self.committer.core.clone();
         let next = self.committer.next;
-        let result = self.take_in(position, items).and_then(|(writes, progress)| {
+        let result = self.take_in((position, digest), items).and_then(|(writes, progress)| {
             core.index.insert(&self.inserted)?;
             self.store(writes)?;
             self.committer.is_importing = !progress.is_complete;
+            if progress.is_complete {
+                // What was resolved before is told from now on.
+                core.notify();
+            }
             let Progress { position, is_complete, .. } = progress;
             let article_count = core.store.record_count()?;
             Ok(Imported { position, article_count, is_complete })
@@ -48,11 +54,12 @@ impl Commit<'_> {
     /// The writes of the items, and how far the import will have come.
     fn take_in(
         &mut self,
-        position: u64,
-        items: Vec<Item>,
+        (position, before): (u64, Option<u64>),
+        items: Vec<(u64, Item)>,
     ) -> Result<(Vec<Write>, Progress), EngineError> {
         let count = items.len() as u64;
-        let mut items = (position + 1..).zip(items).peekable();
+        let hashes: Vec<u64> = items.iter().map(|it| it.0).collect();
+        let mut items = (position + 1..).zip(items.into_iter().map(|it| it.1)).peekable();
         let known = Progress::get(&self.draft)?;
         let begins = |it: &(u64, Item)| matches!(it, (1, Item::Other(Line::Export(_))));
         let mut progress = if let Some((_, Item::Other(Line::Export(head)))) = items.next_if(begins)
@@ -65,9 +72,13 @@ impl Commit<'_> {
             known.filter(|it| !it.is_complete).ok_or(EngineError::NoImport)?
         };
         if progress.position != position {
-            let allowed = format!("{}, the lines that are taken in", progress.position);
-            return Err(Invalid::new("position", Problem::OutOfRange { allowed }).into());
+            return Err(EngineError::OtherPosition { position, expected: progress.position });
         }
+        if before.is_some_and(|it| it != progress.digest) {
+            return Err(EngineError::OtherExport);
+        }
+        let items: Vec<(u64, Item)> = items.collect();
+        self.check_ids(&items)?;
         let mut writes = Vec::new();
         for (number, item) in items {
             if progress.is_complete {
@@ -83,11 +94,12 @@ impl Commit<'_> {
                     self.end(end, progress.lost, &mut writes)?;
                     progress.is_complete = true;
                 }
-                Item::Other(Line::Kept(it)) => self.keep_only(&it, &mut writes)?,
+                Item::Other(Line::Kept(it)) => self.keep_only(&it)?,
                 Item::Other(line) => self.bring_row(line)?,
             }
         }
         progress.position += count;
+        progress.digest = hashes.into_iter().fold(progress.digest, add_to_digest);
         progress.set(&mut self.draft);
         Ok((writes, progress))
     }
@@ -104,7 +116,7 @@ impl Commit<'_> {
         if store.next_number()? > ArticleNumber(0) || has_held > 0 {
             return Err(EngineError::NotEmpty);
         }
-        Ok(Progress { id: head.id, position: 0, is_complete: false, lost: 0 })
+        Ok(Progress { id: head.id, position: 0, is_complete: false, lost: 0, digest: 0 })
     }
 
     fn bring(&mut self, incoming: Incoming, writes: &mut Vec<Write>) -> Result<(), EngineError> {
@@ -156,22 +168,13 @@ impl Commit<'_> {
     }
 
     /// Removes the articles that were deleted between the two parts of a resumed export.
-    fn keep_only(&mut self, kept: &Kept, writes: &mut Vec<Write>) -> Result<(), EngineError> {
+    fn keep_only(&mut self, kept: &Kept) -> Result<(), EngineError> {
         let core = self.committer.core.clone();
         let is_kept = |number: u32| {
             let at = kept.ranges.partition_point(|it| it.1 < number);
             kept.ranges.get(at).is_some_and(|it| it.0 <= number)
         };
-        // Those that came with this part are not stored yet.
-        let gone = writes
-            .extract_if(.., |it| matches!(it, Write::Insert { number, .. } if !is_kept(number.0)));
-        for write in gone {
-            if let Write::Insert { number, id, .. } = write {
-                self.inserted.retain(|it| it.number != number);
-                rows::forget(&mut self.draft, Space::Revision, &ArticleId::new(id)?)?;
-            }
-        }
-        let mut after = None;
+        let mut after = kept.from.checked_sub(1).map(ArticleNumber);
         loop {
             let records = core.store.scan(Part::Features, after, BATCH)?;
             let Some((last, _)) = records.last() else { return Ok(()) };
@@ -182,20 +185,28 @@ impl Commit<'_> {
                 }
                 if !is_kept(number.0) {
                     let features = core.decode(number, &bytes)?;
-                    self.drop_content(number, features)?;
+                    // Its revisions come again with the content that took its place.
+                    rows::forget(&mut self.draft, Space::Revision, &features.id)?;
+                    self.removed.push(Removed { number, features, is_replaced: false, left: None });
                 }
             }
         }
     }
 
-    fn drop_content(
-        &mut self,
-        number: ArticleNumber,
-        features: Features,
-    ) -> Result<(), EngineError> {
-        // Its revisions come again with the content that took its place.
-        rows::forget(&mut self.draft, Space::Revision, &features.id)?;
-        self.removed.push(Removed { number, features, is_replaced: false, left: None });
+    /// Refuses an id that is there already.
+    fn check_ids(&self, items: &[(u64, Item)]) -> Result<(), EngineError> {
+        let articles = items.iter().filter_map(|(line, item)| match item {
+            Item::Article(it) => Some((line, it.prepared.id().as_str())),
+            Item::Other(_) => None,
+        });
+        let (lines, ids): (Vec<&u64>, Vec<&str>) = articles.unzip();
+        let known = self.committer.core.store.numbers(&ids)?;
+        let mut seen = HashSet::default();
+        for ((line, id), known) in lines.into_iter().zip(ids).zip(known) {
+            if known.is_some() || !seen.insert(id) {
+                return Err(refused(*line, "an article has its id already"));
+            }
+        }
         Ok(())
     }
 

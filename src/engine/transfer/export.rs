@@ -18,7 +18,7 @@ use crate::engine::transfer::line::{
     ArticleLine, Damaged, End, FORMAT, Head, Kept, Line, MemberLine, RevisionLine, StoryLine,
 };
 use crate::engine::watch::record::{Resolution, StandingTeaser};
-use crate::hash;
+use crate::hash::{self, HashMap};
 use crate::store::damage::Damage;
 use crate::store::{ArticleNumber, Part, Row, Space, View};
 
@@ -26,6 +26,8 @@ use crate::store::{ArticleNumber, Part, Row, Space, View};
 const PART_BYTES: usize = 256 << 10;
 /// Articles read at a time.
 const ARTICLES_BATCH: usize = 64;
+/// Numbers that one line says of which of them are still there.
+const KEPT_NUMBERS: u32 = 1 << 14;
 /// Rows read at a time.
 const ROWS_BATCH: usize = 1000;
 
@@ -92,17 +94,19 @@ impl Sink<'_> {
 impl Exporter<'_> {
     fn run(&mut self, resumed: Option<&Resumed>) -> Result<(), EngineError> {
         let own = format!("{:016x}", self.view.state()?.identity);
-        let article_count = self.view.record_count()?;
-        let after = if let Some(Resumed { store: known, after }) = resumed {
+        let all = self.view.numbers()?;
+        let article_count = all.len() as u64;
+        let mut left = all.as_slice();
+        if let Some(Resumed { store: known, after }) = resumed {
             if *known != own {
                 let allowed = "that of the first line, of an export of this server".to_owned();
                 return Err(Invalid::new("store", Problem::OutOfRange { allowed }).into());
             }
-            let after = ArticleNumber(*after);
-            let ranges = self.kept(after)?;
-            self.sink.line(&Line::Kept(Kept { up_to: after.0, ranges }))?;
-            self.revisions_of(after)?;
-            Some(after)
+            let behind = all.partition_point(|it| it.0 <= *after);
+            let (before, behind) = all.split_at(behind);
+            left = behind;
+            self.kept(before, *after)?;
+            self.revisions_of(ArticleNumber(*after))?;
         } else {
             self.sink.line(&Line::Export(Head {
                 format: FORMAT,
@@ -111,9 +115,8 @@ impl Exporter<'_> {
                 store: own,
                 article_count,
             }))?;
-            None
-        };
-        self.articles(after)?;
+        }
+        self.articles(left)?;
         self.rows(Space::Reference, |key, row| {
             // The shortest keys have counts.
             let is_count = key.len() == PREFIX_BYTES;
@@ -140,37 +143,34 @@ impl Exporter<'_> {
         self.sink.flush()
     }
 
-    /// The numbers of the articles up to one, as ranges.
-    fn kept(&self, up_to: ArticleNumber) -> Result<Vec<(u32, u32)>, EngineError> {
-        let mut ranges: Vec<(u32, u32)> = Vec::new();
-        let mut after = None;
-        loop {
-            let records = self.view.scan(Part::Article, after, ARTICLES_BATCH)?;
-            for (number, _) in &records {
-                if *number > up_to {
-                    return Ok(ranges);
-                }
-                match ranges.last_mut() {
-                    Some((_, last)) if *last + 1 == number.0 => *last = number.0,
-                    _ => ranges.push((number.0, number.0)),
-                }
-            }
-            let Some((last, _)) = records.last() else { return Ok(ranges) };
-            after = Some(*last);
+    /// Which numbers up to and with one are still there: a line for each [`KEPT_NUMBERS`].
+    fn kept(&mut self, mut before: &[ArticleNumber], after: u32) -> Result<(), EngineError> {
+        for from in (0..=after).step_by(KEPT_NUMBERS as usize) {
+            let up_to = from.saturating_add(KEPT_NUMBERS - 1).min(after);
+            let here = before.partition_point(|it| it.0 <= up_to);
+            let (here, others) = before.split_at(here);
+            before = others;
+            let in_a_row = here.chunk_by(|a, b| a.0 + 1 == b.0);
+            let ranges = in_a_row.filter_map(|it| Some((it.first()?.0, it.last()?.0))).collect();
+            self.sink.line(&Line::Kept(Kept { from, up_to, ranges }))?;
         }
+        Ok(())
     }
 
-    fn articles(&mut self, mut after: Option<ArticleNumber>) -> Result<(), EngineError> {
+    /// The articles with these numbers. One that cannot be read is named.
+    fn articles(&mut self, all: &[ArticleNumber]) -> Result<(), EngineError> {
         let mut damaged = Vec::new();
         let mut note = |it: Damage| damaged.push(it.to_string());
         let first = self.view.rows(Space::Revision, &[][..]..&KEYS_END[..], 1, &mut note)?;
         let has_revisions = !first.is_empty() || !damaged.is_empty();
-        loop {
-            let records = self.view.scan(Part::Article, after, ARTICLES_BATCH)?;
-            let Some((last, _)) = records.last() else { return Ok(()) };
-            after = Some(*last);
-            for (number, record) in records {
-                let stored = match StoredArticle::decode(number, &record) {
+        for numbers in all.chunks(ARTICLES_BATCH) {
+            let mut records = HashMap::default();
+            self.view.read(Part::Article, numbers, &mut |number, bytes| {
+                records.insert(number, bytes.to_vec());
+            })?;
+            for number in numbers {
+                let record = records.remove(number).unwrap_or_default();
+                let stored = match StoredArticle::decode(*number, &record) {
                     Ok(stored) => stored,
                     Err(error) => {
                         self.sink.damaged(Some(number.0), error.to_string())?;
@@ -179,7 +179,7 @@ impl Exporter<'_> {
                 };
                 let id = stored.article.id.clone();
                 if stored.article.text.is_empty() {
-                    self.textless(number, stored)?;
+                    self.textless(*number, stored)?;
                 } else {
                     let line = ArticleLine::of(number.0, stored, None);
                     self.sink.line(&Line::Article(Box::new(line)))?;
@@ -189,6 +189,7 @@ impl Exporter<'_> {
                 }
             }
         }
+        Ok(())
     }
 
     /// An article whose text was not kept has what was computed from it.

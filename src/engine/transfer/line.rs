@@ -56,7 +56,9 @@ pub(in crate::engine) struct Head {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::engine) struct Kept {
-    /// The number of the last article before it.
+    /// The first number that it is about.
+    pub(in crate::engine) from: u32,
+    /// The last one.
     pub(in crate::engine) up_to: u32,
     /// Numbers, from the first up to and with the second, ascending.
     pub(in crate::engine) ranges: Vec<(u32, u32)>,

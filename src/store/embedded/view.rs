@@ -2,7 +2,10 @@
 
 use std::ops::Range;
 
+use redb::ReadableTable as _;
+
 use crate::store::damage::Damage;
+use crate::store::embedded::failed;
 use crate::store::embedded::pages::guarded;
 use crate::store::embedded::tables::Snapshot;
 use crate::store::{ArticleNumber, Part, Row, Space, State, StoreError, View};
@@ -41,8 +44,14 @@ impl View for Snapshot {
         guarded(|| Self::rows(self, (space, keys.clone()), count_max, found))
     }
 
-    fn record_count(&self) -> Result<u64, StoreError> {
-        guarded(|| self.count())
+    fn numbers(&self) -> Result<Vec<ArticleNumber>, StoreError> {
+        guarded(|| {
+            let ids = self.ids.iter().map_err(failed)?;
+            let numbers = ids.map(|row| Ok(ArticleNumber(row.map_err(failed)?.1.value())));
+            let mut numbers: Vec<ArticleNumber> = numbers.collect::<Result<_, StoreError>>()?;
+            numbers.sort_unstable();
+            Ok(numbers)
+        })
     }
 
     fn state(&self) -> Result<State, StoreError> {

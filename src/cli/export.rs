@@ -19,6 +19,8 @@ use super::{Common, Found, complain, say};
 
 /// Lines of so many bytes are compressed together: what is cut off loses less.
 const FRAME_BYTES: usize = 1 << 20;
+/// Damages that are named on standard error, at most.
+const NAMED_MAX: u64 = 20;
 const ZSTD_SUFFIX: &str = "zst";
 
 /// Write all that a running server has stored to a file, as lines of JSON
@@ -64,8 +66,8 @@ pub(super) async fn run(args: Args, common: &Common) -> anyhow::Result<Found> {
         "{pos}/{len} articles {per_sec} {elapsed} {msg}",
     )?);
     let (mut told, mut target) = (Told::default(), None);
-    if let Some(Cut { articles, damaged, .. }) = &cut {
-        (told.articles, told.damaged) = (*articles, *damaged);
+    if let Some(Cut { articles, damaged, lost, .. }) = &cut {
+        (told.articles, told.damaged, told.lost) = (*articles, *damaged, *lost);
     }
     while let Some(part) = parts.message().await.map_err(ClientError::from)? {
         tokio::task::block_in_place(|| {
@@ -139,6 +141,8 @@ fn report(file: &str, told: &Told, common: &Common) -> anyhow::Result<()> {
 struct Told {
     articles: u64,
     damaged: u64,
+    /// Articles that could not be read.
+    lost: u64,
     is_complete: bool,
 }
 
@@ -151,11 +155,16 @@ impl Told {
                 "export" => bar.set_length(seen.article_count),
                 "end" => {
                     self.is_complete = true;
-                    self.articles = seen.article_count;
+                    self.articles = seen.article_count.saturating_sub(self.lost);
                 }
                 "damaged" => {
                     self.damaged += 1;
-                    complain(&format!("damaged at the server: {}", seen.problem));
+                    if self.damaged <= NAMED_MAX {
+                        complain(&format!("damaged at the server: {}", seen.problem));
+                    } else if self.damaged == NAMED_MAX + 1 {
+                        complain("more is damaged: the file names all of it");
+                    }
+                    self.lost += u64::from(seen.number.is_some());
                 }
                 _ => {}
             }
@@ -223,6 +232,7 @@ struct Cut {
     position: Option<v1::ExportPosition>,
     articles: u64,
     damaged: u64,
+    lost: u64,
 }
 
 impl Cut {
@@ -242,7 +252,7 @@ impl Cut {
 
     /// Whether these are articles and what stands between them.
     fn take(&mut self, lines: &[u8]) -> anyhow::Result<bool> {
-        let (mut articles, mut damaged) = (self.articles, self.damaged);
+        let (mut articles, mut damaged, mut lost) = (self.articles, self.damaged, self.lost);
         let mut position = self.position.clone();
         for line in lines.split(|it| *it == b'\n').filter(|it| !it.is_empty()) {
             let seen: Seen = serde_json::from_slice(line).context("it is no export")?;
@@ -256,13 +266,17 @@ impl Cut {
                         position.after_number = number;
                     }
                 }
-                "damaged" => damaged += 1,
+                "damaged" => {
+                    damaged += 1;
+                    lost += u64::from(seen.number.is_some());
+                }
                 "revision" | "kept" => {}
                 "end" => bail!("it is complete"),
                 _ => return Ok(false),
             }
         }
-        (self.articles, self.damaged, self.position) = (articles, damaged, position);
+        (self.articles, self.damaged, self.lost) = (articles, damaged, lost);
+        self.position = position;
         Ok(true)
     }
 }

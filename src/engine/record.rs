@@ -95,6 +95,8 @@ struct TimeRecord {
     nanos: u32,
 }
 
+/// Of what the store gives as no bytes.
+const NOT_AS_WRITTEN: &str = "it is not what was written";
 /// Version of both parts.
 const FORMAT: u8 = 3;
 
@@ -109,6 +111,9 @@ impl StoredArticle {
     /// From the bytes of `Part::Article`.
     pub fn decode(number: ArticleNumber, bytes: &[u8]) -> Result<Self, EngineError> {
         let damaged = |problem: String| EngineError::Damaged { number: number.0, problem };
+        if bytes.is_empty() {
+            return Err(damaged(NOT_AS_WRITTEN.to_owned()));
+        }
         let record = ArticleRecord::decode(bytes).map_err(|it| damaged(it.to_string()))?;
         let ArticleRecord {
             format,
@@ -230,9 +235,12 @@ impl Features {
         dictionary: Option<&Dictionary>,
     ) -> Result<Self, EngineError> {
         let mut reader = Reader { bytes };
-        reader
-            .features(dictionary)
-            .map_err(|problem| EngineError::Damaged { number: number.0, problem })
+        let read = if bytes.is_empty() {
+            Err(NOT_AS_WRITTEN.to_owned())
+        } else {
+            reader.features(dictionary)
+        };
+        read.map_err(|problem| EngineError::Damaged { number: number.0, problem })
     }
 
     /// As the index takes it.

@@ -64,7 +64,8 @@ pub struct Options {
     /// The phrases by which blurbs and pages are read. Nothing that is stored of articles
     /// depends on them.
     pub cues: Arc<Cues>,
-    /// Whether the texts of articles are stored, beside what is computed from them.
+    /// Whether the texts of articles, titles and descriptions with them, are stored beside
+    /// what is computed from them.
     pub keeps_text: bool,
     /// How long articles are kept, at least; `None` for ever.
     pub retention: Option<Duration>,

@@ -6,7 +6,8 @@ mod support;
 
 use doublon::api::v1;
 use doublon::api::v1::doublon_service_client::DoublonServiceClient;
-use support::{Server, put_request};
+use doublon::service::Settings;
+use support::{Server, put_request, settings};
 use tokio_stream::StreamExt;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
@@ -371,6 +372,31 @@ async fn the_standing_text_of_a_site_makes_no_duplicates() {
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!(found[0].relation(), v1::Relation::Duplicate);
     server.stop().await;
+}
+
+#[tokio::test]
+async fn without_texts_no_word_of_an_article_is_on_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings { keeps_text: false, ..settings(Some(folder.path().to_owned())) };
+    let mut server = Server::run(settings).await;
+    for text in ["alphaword betaword gammaword and more", "alphaword betaword deltaword and more"] {
+        let mut put = put_request("a", text);
+        let article = put.article.as_mut().unwrap();
+        article.title = "Epsilonword in the title".into();
+        article.description = format!("Zetaword in the description of {text}");
+        server.client.put_article(put).await.unwrap();
+    }
+    assert_eq!(server.client.list_revisions("a").await.unwrap().revisions.len(), 1);
+    let found = server.teaser("Epsilonword in the title").await;
+    assert_eq!(found.matches[0].article_id, "a");
+    server.stop().await;
+    for file in std::fs::read_dir(folder.path()).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap().to_ascii_lowercase();
+        for word in ["alphaword", "deltaword", "epsilonword", "zetaword"] {
+            let is_there = bytes.windows(word.len()).any(|it| it == word.as_bytes());
+            assert!(!is_there, "{word}");
+        }
+    }
 }
 
 #[tokio::test]

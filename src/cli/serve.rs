@@ -30,8 +30,9 @@ pub(super) struct Args {
     /// Keep the articles in memory only: they end with the process
     #[arg(long)]
     in_memory: bool,
-    /// Keep no texts, only what is computed from them: everything is answered as
-    /// with texts, but `get` and `list` have none to give
+    /// Keep no texts, titles and descriptions of articles, only what is computed from
+    /// them: everything is answered as with texts, but answers have none to show.
+    /// Teasers that wait keep theirs
     #[arg(long)]
     no_text: bool,
     /// Check every page of the database before the start, and end with what is damaged;

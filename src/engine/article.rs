@@ -141,6 +141,13 @@ impl Article {
         check_bytes("description", &self.description, DESCRIPTION_BYTES_MAX)
     }
 
+    /// Leaves out what is written in it.
+    pub(super) fn drop_texts(&mut self) {
+        for text in [&mut self.title, &mut self.description, &mut self.text] {
+            text.clear();
+        }
+    }
+
     /// What filters look at.
     pub fn facets(&self) -> Facets {
         let published_s = self.published.map(UnixTime::seconds);

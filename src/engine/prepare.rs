@@ -26,8 +26,8 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    /// Reads an article for a store with this dictionary. Without `keeps_text` its
-    /// text is not in its record.
+    /// Reads an article for a store with this dictionary. Without `keeps_text` none of
+    /// its texts is in its record.
     pub(super) fn new(
         mut article: Article,
         dictionary: Option<&Dictionary>,
@@ -52,7 +52,7 @@ impl Prepared {
         let mut content = record::content(article.clone());
         let content_print = record::content_print(&content);
         if !keeps_text {
-            article.text.clear();
+            article.drop_texts();
             content = record::content(article);
         }
         let keys = Keys::of_article(&fields, sketch);
@@ -72,11 +72,14 @@ impl Prepared {
 
     /// Of an article whose text was not kept, with what was computed from it.
     pub(super) fn without_text(
-        article: Article,
+        mut article: Article,
         features: Features,
-        dictionary: Option<&Dictionary>,
+        (dictionary, keeps_text): (Option<&Dictionary>, bool),
     ) -> Result<Self, Invalid> {
         article.check_but_text()?;
+        if !keeps_text {
+            article.drop_texts();
+        }
         if features.fields.text().is_empty() {
             return Err(Invalid::new("features", Problem::WithoutTokens));
         }

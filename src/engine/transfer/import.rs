@@ -210,7 +210,7 @@ fn incoming(core: &Core, line: ArticleLine) -> Result<Incoming, String> {
         Some(features) => {
             let features =
                 Features::decode(number, &features, None).map_err(|it| it.to_string())?;
-            Prepared::without_text(article, features, dictionary)
+            Prepared::without_text(article, features, (dictionary, core.keeps_text))
         }
     };
     Ok(Incoming { number, stored_ms, prepared: prepared.map_err(|it| it.to_string())? })

@@ -2,6 +2,7 @@
 //! what is here changes without notice.
 
 use crate::engine::checkpoint;
+use crate::engine::transfer::import;
 use crate::index;
 use crate::store::pack::{Pack, PackBuilder};
 use crate::text::tokens::Tokens;
@@ -40,4 +41,10 @@ pub fn table_again(slots: &[u64], lists: &[u64]) -> Option<(Vec<u64>, Vec<u64>)>
 /// The head of a checkpoint, read and written again; `None` where it is none.
 pub fn checkpoint_head_again(bytes: &[u8]) -> Option<Vec<u8>> {
     checkpoint::head_again(bytes)
+}
+
+/// A line of an export, read and written again; `None` where it is none. An article is
+/// read as an import reads it.
+pub fn export_line_again(line: &[u8], is_first: bool) -> Option<String> {
+    import::line_again(line, is_first)
 }

@@ -215,3 +215,16 @@ fn incoming(core: &Core, line: ArticleLine) -> Result<Incoming, String> {
     };
     Ok(Incoming { number, stored_ms, prepared: prepared.map_err(|it| it.to_string())? })
 }
+
+/// For fuzzing: a line, read as an import reads it, and written again.
+pub(crate) fn line_again(line: &[u8], is_first: bool) -> Option<String> {
+    let read = Line::read(line, is_first).ok()?;
+    let written = serde_json::to_string(&read).ok()?;
+    if let Line::Article(article) = read
+        && let Ok((article, Some(features))) = article.into_article()
+        && let Ok(features) = Features::decode(ArticleNumber(0), &features, None)
+    {
+        Prepared::without_text(article, features, (None, true)).ok();
+    }
+    Some(written)
+}

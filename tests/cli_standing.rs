@@ -219,6 +219,7 @@ fn references_are_the_pages_that_tease_an_article() {
     };
     let (front, region) = ("https://valley.example/", "https://river.example/region");
     let id = watch(front, 1);
+    assert_eq!(watch(front, 1), id);
     serve.put("ferry", FERRY, &[]);
     serve.put("otters", OTTERS, &[]);
     // Once the article is there, what matches it is a reference at once.
@@ -230,7 +231,7 @@ fn references_are_the_pages_that_tease_an_article() {
     assert_eq!(sorted(all(&edges, "site")), ["river.example", "valley.example"]);
     assert!(edges.iter().all(|it| it["article_id"] == "ferry" && it["teaser_id"] == id));
     let of_front = edges.iter().find(|it| it["page_url"] == front).unwrap();
-    assert_eq!((&of_front["times_seen"], &of_front["text"]), (&2.into(), &FERRY_BLURB.into()));
+    assert_eq!((&of_front["times_seen"], &of_front["text"]), (&3.into(), &FERRY_BLURB.into()));
     assert_eq!(serve.lines(0, &["references"]), edges);
     assert_eq!(serve.lines(0, &["references", "--limit", "1"]).len(), 1);
     let said = serve.text(0, &["references", "ferry"]);

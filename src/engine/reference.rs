@@ -119,19 +119,20 @@ impl Engine {
     }
 }
 
-/// Remembers that a page points to an article, or counts it once more.
+/// Remembers that a page points to an article, or counts it once more, as often as the
+/// teaser was seen there.
 pub(super) fn refer(
     draft: &mut Draft,
     article: &ArticleId,
     (teaser, text): (TeaserId, &str),
     sighting: &Sighting,
 ) -> Result<(), EngineError> {
-    let Sighting { page_url, link_url, site, last_seen_ms } = sighting;
+    let Sighting { page_url, link_url, site, times_seen, first_seen_ms, last_seen_ms } = sighting;
     let place = place(article, page_url, teaser);
     let old = draft.row(Space::Reference, &place)?.map(|it| Reference::decode(&it)).transpose()?;
     let new = if let Some(mut known) = old {
-        known.times_seen += 1;
-        known.first_seen_ms = known.first_seen_ms.min(*last_seen_ms);
+        known.times_seen += times_seen;
+        known.first_seen_ms = known.first_seen_ms.min(*first_seen_ms);
         known.last_seen_ms = known.last_seen_ms.max(*last_seen_ms);
         known
     } else {
@@ -145,8 +146,8 @@ pub(super) fn refer(
             page_url: page_url.clone(),
             site: site.clone(),
             link_url: link_url.clone(),
-            times_seen: 1,
-            first_seen_ms: *last_seen_ms,
+            times_seen: *times_seen,
+            first_seen_ms: *first_seen_ms,
             last_seen_ms: *last_seen_ms,
         }
     };

@@ -147,8 +147,15 @@ fn standing(teaser: StandingTeaser) -> v1::StandingTeaser {
 }
 
 fn sighting(sighting: Sighting) -> v1::Sighting {
-    let Sighting { page_url, link_url, site, last_seen_ms } = sighting;
-    v1::Sighting { page_url, link_url, site, last_seen_time: Some(timestamp(last_seen_ms)) }
+    let Sighting { page_url, link_url, site, times_seen, first_seen_ms, last_seen_ms } = sighting;
+    v1::Sighting {
+        page_url,
+        link_url,
+        site,
+        last_seen_time: Some(timestamp(last_seen_ms)),
+        times_seen: u32::try_from(times_seen).unwrap_or(u32::MAX),
+        first_seen_time: Some(timestamp(first_seen_ms)),
+    }
 }
 
 fn cursor(sequence: u64) -> String {

@@ -216,10 +216,13 @@ impl Commit<'_> {
 fn sighting(job: &WatchJob, core: &Core) -> Sighting {
     let watch = job.request.watch.clone().unwrap_or_default();
     let site = keys::site_name(&job.request.site, &watch.page_url).to_owned();
+    let seen_ms = job.request.seen_ms(&core.clock);
     Sighting {
         page_url: watch.page_url,
         link_url: watch.link_url,
         site,
-        last_seen_ms: job.request.seen_ms(&core.clock),
+        times_seen: 1,
+        first_seen_ms: seen_ms,
+        last_seen_ms: seen_ms,
     }
 }

@@ -54,6 +54,10 @@ pub struct Sighting {
     pub link_url: String,
     /// The site of the page.
     pub site: String,
+    /// How often it was seen there.
+    pub times_seen: u64,
+    /// When it was seen there first.
+    pub first_seen_ms: u64,
     /// When it was seen there last.
     pub last_seen_ms: u64,
 }
@@ -100,6 +104,11 @@ struct SightingRecord {
     site: String,
     #[prost(uint64, tag = "4")]
     last_seen_ms: u64,
+    /// 0 in rows that were written before it was counted, as is the next.
+    #[prost(uint64, tag = "5")]
+    times_seen: u64,
+    #[prost(uint64, tag = "6")]
+    first_seen_ms: u64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -196,8 +205,8 @@ impl StandingTeaser {
         let Self { id, text, times_seen, first_seen_ms, last_seen_ms, noted_ms, sightings } =
             self.clone();
         let sighting = |it: Sighting| {
-            let Sighting { page_url, link_url, site, last_seen_ms } = it;
-            SightingRecord { page_url, link_url, site, last_seen_ms }
+            let Sighting { page_url, link_url, site, times_seen, first_seen_ms, last_seen_ms } = it;
+            SightingRecord { page_url, link_url, site, last_seen_ms, times_seen, first_seen_ms }
         };
         TeaserRecord {
             id: id.0.to_vec(),
@@ -214,8 +223,10 @@ impl StandingTeaser {
         let TeaserRecord { id, text, times_seen, first_seen_ms, last_seen_ms, sightings, noted_ms } =
             record;
         let sighting = |it: SightingRecord| {
-            let SightingRecord { page_url, link_url, site, last_seen_ms } = it;
-            Sighting { page_url, link_url, site, last_seen_ms }
+            let SightingRecord { page_url, link_url, site, last_seen_ms, .. } = it;
+            let first_seen_ms = if it.times_seen == 0 { last_seen_ms } else { it.first_seen_ms };
+            let times_seen = it.times_seen.max(1);
+            Sighting { page_url, link_url, site, times_seen, first_seen_ms, last_seen_ms }
         };
         Ok(Self {
             id: TeaserId::of_record(&id)?,
@@ -292,6 +303,8 @@ mod tests {
             page_url: "http://p".into(),
             link_url: String::new(),
             site: "s".into(),
+            times_seen: 2,
+            first_seen_ms: 4,
             last_seen_ms: 5,
         };
         Resolution {

@@ -206,10 +206,12 @@ pub(in crate::engine) fn after_times(key: &[u8]) -> &[u8] {
 
 fn add_sighting(sightings: &mut Vec<Sighting>, new: Sighting) {
     let same = |it: &&mut Sighting| {
-        let Sighting { page_url, link_url, site, last_seen_ms: _ } = &new;
+        let Sighting { page_url, link_url, site, .. } = &new;
         (&it.page_url, &it.link_url, &it.site) == (page_url, link_url, site)
     };
     if let Some(known) = sightings.iter_mut().find(same) {
+        known.times_seen += new.times_seen;
+        known.first_seen_ms = known.first_seen_ms.min(new.first_seen_ms);
         known.last_seen_ms = known.last_seen_ms.max(new.last_seen_ms);
     } else if sightings.len() < SIGHTINGS_MAX {
         sightings.push(new);

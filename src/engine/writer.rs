@@ -256,6 +256,8 @@ impl Committer {
             return Ok(());
         }
         let is_stored = self.core.store.recover()?.unwrap_or(false);
+        // A part of an import gives its numbers back where it fails.
+        self.next = self.next.max(self.core.store.next_number()?.0);
         self.has_panicked = false;
         if let Some(doubt) = self.doubt.take() {
             doubt.settle(&self.core, is_stored);

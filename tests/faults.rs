@@ -16,6 +16,7 @@ use doublon::engine::article::{Article, ArticleId};
 use doublon::engine::error::EngineError;
 use doublon::engine::put::PutRequest;
 use doublon::engine::teaser::TeaserRequest;
+use doublon::engine::transfer::import::ImportPart;
 use doublon::engine::{Engine, Options};
 use doublon::index::memory::MemoryIndex;
 use doublon::store::embedded::EmbeddedStore;
@@ -125,6 +126,48 @@ fn a_commit_whose_sync_failed_is_stored_or_not_and_the_store_knows_which() {
             assert_eq!(is_there(&engine, number), *is_done, "{at} {number} {done:?}");
         }
         put_in_the_end(&engine, 9);
+    }
+}
+
+/// Whatever becomes of the commit of a part, the first line says where to go on.
+#[test]
+fn an_import_goes_on_after_a_sync_that_failed() {
+    let source = open(&Arc::new(Disk::default()));
+    (0..40).for_each(|it| put(&source, it).unwrap());
+    let mut bytes = Vec::new();
+    source
+        .export(None, &mut |part| {
+            bytes.extend(part);
+            true
+        })
+        .unwrap();
+    let exported = String::from_utf8(bytes).unwrap();
+    let lines: Vec<&str> = exported.lines().collect();
+    for at in 0..12 {
+        let disk = Arc::new(Disk::default());
+        let engine = open(&disk);
+        let import = |position: usize, lines: &[&str]| {
+            let lines = (lines.join("\n") + "\n").into_bytes();
+            let part = ImportPart { position: position as u64, digest: None, lines };
+            engine.import(vec![part]).remove(0)
+        };
+        disk.fails_once_at_sync(at);
+        let (mut failures, mut position) = (0, 0);
+        while position < lines.len() {
+            assert!(failures < 200, "the import did not end");
+            let end = (position + 8).min(lines.len());
+            let sent = import(position, &lines[position..end]).or_else(|_| {
+                failures += 1;
+                std::thread::sleep(Duration::from_millis(20));
+                import(0, &lines[..1])
+            });
+            if let Ok(done) = sent {
+                position = usize::try_from(done.position).unwrap();
+            }
+        }
+        assert!((0..40).all(|it| is_there(&engine, it)), "sync {at}");
+        put_in_the_end(&engine, 41);
+        assert!(is_there(&engine, 41) && engine.stats().unwrap().article_count == 41);
     }
 }
 

@@ -4,19 +4,12 @@
 mod support;
 
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use doublon::client::Client;
+use support::process::doublon;
 use support::{Server, put_request};
-
-fn doublon(arguments: &[&str]) -> (Option<i32>, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_doublon")).args(arguments).output().unwrap();
-    let text =
-        String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
-    (output.status.code(), text)
-}
 
 fn text(number: u32) -> String {
     (0..40).map(|it| format!("w{}", number * 7919 + it)).collect::<Vec<_>>().join(" ")

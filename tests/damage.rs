@@ -2,11 +2,12 @@
 //! `verify` names it, or it is answered as before. Never a wrong answer, never a panic.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod support;
+
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Read as _;
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use doublon::index::memory::MemoryIndex;
 use doublon::index::{Filter, Index};
 use doublon::store::embedded::{EmbeddedStore, FORMAT};
 use doublon::store::{Space, Store, Write};
+use support::process::doublon;
 use tempfile::TempDir;
 
 const STORE: &str = "doublon.redb";
@@ -236,13 +238,6 @@ fn bare(id: &str) -> Article {
         published: None,
         expires: None,
     }
-}
-
-fn doublon(arguments: &[&str]) -> (Option<i32>, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_doublon")).args(arguments).output().unwrap();
-    let text =
-        String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
-    (output.status.code(), text)
 }
 
 #[test]

@@ -5,7 +5,6 @@ mod support;
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +23,7 @@ use doublon::store::Store;
 use doublon::store::embedded::EmbeddedStore;
 use proptest::prelude::*;
 use serde_json::Value;
+use support::process::doublon;
 use support::{Server, put_request};
 
 struct Held {
@@ -449,13 +449,6 @@ fn engine_changes(engine: &Engine, gone: u32) {
     }
     put(engine, article("a0-1", &words(1001, 120)));
     put(engine, article("new", &words(88_000, 80)));
-}
-
-fn doublon(arguments: &[&str]) -> (Option<i32>, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_doublon")).args(arguments).output().unwrap();
-    let text =
-        String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
-    (output.status.code(), text)
 }
 
 fn text(number: u32) -> String {

@@ -5,7 +5,7 @@ use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use doublon::api::v1;
 use doublon::client::ClientError;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -60,18 +60,16 @@ struct Seen {
 pub(super) async fn run(args: Args, common: &Common) -> anyhow::Result<Found> {
     let cut = tokio::task::block_in_place(|| args.cut())?;
     let mut client = common.connect().await?;
-    let resume = cut.as_ref().and_then(|it| it.position.clone());
+    let mut told = cut.as_ref().map(|it| it.told.clone()).unwrap_or_default();
+    let resume = told.position.clone();
     let mut parts = client.export(v1::ExportRequest { resume }).await?;
     let bar = ProgressBar::no_length().with_style(ProgressStyle::with_template(
         "{pos}/{len} articles {per_sec} {elapsed} {msg}",
     )?);
-    let (mut told, mut target) = (Told::default(), None);
-    if let Some(Cut { articles, damaged, lost, .. }) = &cut {
-        (told.articles, told.damaged, told.lost) = (*articles, *damaged, *lost);
-    }
+    let mut target = None;
     while let Some(part) = parts.message().await.map_err(ClientError::from)? {
         tokio::task::block_in_place(|| {
-            told.look_at(&part.lines, &bar)?;
+            told.look_at(&part.lines, |told, seen| show(told, seen, &bar))?;
             // Nothing is made or cut before the server has something to give.
             let target = match &mut target {
                 Some(target) => target,
@@ -137,40 +135,63 @@ fn report(file: &str, told: &Told, common: &Common) -> anyhow::Result<()> {
 }
 
 /// What the lines said.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Told {
+    /// The last article; `None` before the first line.
+    position: Option<v1::ExportPosition>,
     articles: u64,
     damaged: u64,
     /// Articles that could not be read.
     lost: u64,
+    /// Whether there were lines of what stands behind the articles.
+    has_rows: bool,
     is_complete: bool,
 }
 
 impl Told {
-    fn look_at(&mut self, lines: &[u8], bar: &ProgressBar) -> anyhow::Result<()> {
+    /// Counts lines; calls `each` with each of them.
+    fn look_at(&mut self, lines: &[u8], mut each: impl FnMut(&Self, &Seen)) -> anyhow::Result<()> {
         for line in lines.split(|it| *it == b'\n').filter(|it| !it.is_empty()) {
-            let seen: Seen = serde_json::from_slice(line)?;
+            let seen: Seen = serde_json::from_slice(line).context("it is no export")?;
             match seen.r#type.as_str() {
-                "article" => self.articles += 1,
-                "export" => bar.set_length(seen.article_count),
+                "export" => {
+                    let store = seen.store.clone();
+                    self.position = Some(v1::ExportPosition { store, after_number: 0 });
+                }
+                "article" => {
+                    self.articles += 1;
+                    if let (Some(position), Some(number)) = (&mut self.position, seen.number) {
+                        position.after_number = number;
+                    }
+                }
+                "damaged" => {
+                    self.damaged += 1;
+                    self.lost += u64::from(seen.number.is_some());
+                }
+                "revision" | "kept" => {}
                 "end" => {
                     self.is_complete = true;
                     self.articles = seen.article_count.saturating_sub(self.lost);
                 }
-                "damaged" => {
-                    self.damaged += 1;
-                    if self.damaged <= NAMED_MAX {
-                        complain(&format!("damaged at the server: {}", seen.problem));
-                    } else if self.damaged == NAMED_MAX + 1 {
-                        complain("more is damaged: the file names all of it");
-                    }
-                    self.lost += u64::from(seen.number.is_some());
-                }
-                _ => {}
+                _ => self.has_rows = true,
             }
+            each(self, &seen);
         }
-        bar.set_position(self.articles);
         Ok(())
+    }
+}
+
+/// Shows what comes.
+fn show(told: &Told, seen: &Seen, bar: &ProgressBar) {
+    match seen.r#type.as_str() {
+        "export" => bar.set_length(seen.article_count),
+        "damaged" if told.damaged <= NAMED_MAX => {
+            complain(&format!("damaged at the server: {}", seen.problem));
+        }
+        "damaged" if told.damaged == NAMED_MAX + 1 => {
+            complain("more is damaged: the file names all of it");
+        }
+        _ => bar.set_position(told.articles),
     }
 }
 
@@ -229,10 +250,7 @@ impl Target {
 #[derive(Debug, Default)]
 struct Cut {
     bytes: u64,
-    position: Option<v1::ExportPosition>,
-    articles: u64,
-    damaged: u64,
-    lost: u64,
+    told: Told,
 }
 
 impl Cut {
@@ -240,44 +258,17 @@ impl Cut {
         let mut file = BufReader::new(File::open(path).context("it cannot be read")?);
         let mut cut = Self::default();
         while let Some(lines) = whole_lines(&mut file, compresses)? {
-            if !cut.take(&lines)? {
+            let mut told = cut.told.clone();
+            told.look_at(&lines, |_, _| {})?;
+            ensure!(!told.is_complete, "it is complete");
+            if told.has_rows {
                 break;
             }
-            cut.bytes = file.stream_position()?;
+            cut = Self { bytes: file.stream_position()?, told };
         }
-        let has_article = cut.position.as_ref().is_some_and(|_| cut.articles > 0);
+        let has_article = cut.told.position.is_some() && cut.told.articles > 0;
         ensure!(has_article, "it has no article yet: delete it, and export again");
         Ok(cut)
-    }
-
-    /// Whether these are articles and what stands between them.
-    fn take(&mut self, lines: &[u8]) -> anyhow::Result<bool> {
-        let (mut articles, mut damaged, mut lost) = (self.articles, self.damaged, self.lost);
-        let mut position = self.position.clone();
-        for line in lines.split(|it| *it == b'\n').filter(|it| !it.is_empty()) {
-            let seen: Seen = serde_json::from_slice(line).context("it is no export")?;
-            match seen.r#type.as_str() {
-                "export" => {
-                    position = Some(v1::ExportPosition { store: seen.store, after_number: 0 });
-                }
-                "article" => {
-                    articles += 1;
-                    if let (Some(position), Some(number)) = (&mut position, seen.number) {
-                        position.after_number = number;
-                    }
-                }
-                "damaged" => {
-                    damaged += 1;
-                    lost += u64::from(seen.number.is_some());
-                }
-                "revision" | "kept" => {}
-                "end" => bail!("it is complete"),
-                _ => return Ok(false),
-            }
-        }
-        (self.articles, self.damaged, self.lost) = (articles, damaged, lost);
-        self.position = position;
-        Ok(true)
     }
 }
 

@@ -235,12 +235,9 @@ impl Features {
         dictionary: Option<&Dictionary>,
     ) -> Result<Self, EngineError> {
         let mut reader = Reader { bytes };
-        let read = if bytes.is_empty() {
-            Err(NOT_AS_WRITTEN.to_owned())
-        } else {
-            reader.features(dictionary)
-        };
-        read.map_err(|problem| EngineError::Damaged { number: number.0, problem })
+        reader
+            .features(dictionary)
+            .map_err(|problem| EngineError::Damaged { number: number.0, problem })
     }
 
     /// As the index takes it.
@@ -261,6 +258,9 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn features(&mut self, dictionary: Option<&Dictionary>) -> Result<Features, String> {
+        if self.bytes.is_empty() {
+            return Err(NOT_AS_WRITTEN.to_owned());
+        }
         let [format] = self.array()?;
         if format != FORMAT {
             return Err(format!("its format is {format}, not {FORMAT}"));

@@ -47,7 +47,7 @@ pub fn verify(
     let mut report = Report { article_count: store.record_count()?, ..Report::default() };
     check_records(&core, &mut found)?;
     report.damages.extend(found.iter().map(ToString::to_string));
-    report.importing = importing(store.as_ref())?;
+    report.importing = Progress::under_way(store.as_ref())?.map(|it| it.position);
     if report.importing.is_some() {
         return Ok(report);
     }
@@ -69,7 +69,7 @@ pub fn mend(
     index: &Arc<dyn Index>,
     folder: &Path,
 ) -> Result<Vec<String>, EngineError> {
-    if importing(store.as_ref())?.is_some() {
+    if Progress::under_way(store.as_ref())?.is_some() {
         return Err(EngineError::ImportUnderWay);
     }
     let mut damaged = Vec::new();
@@ -97,11 +97,6 @@ pub fn mend(
     checkpoint::write_anew(folder, &core)?;
     said.push(format!("{}: written anew", checkpoint::FILE_NAME));
     Ok(said)
-}
-
-fn importing(store: &dyn Store) -> Result<Option<u64>, EngineError> {
-    let import = Progress::stored(store)?;
-    Ok(import.filter(|it| !it.is_complete).map(|it| it.position))
 }
 
 fn core(store: &Arc<dyn Store>, index: &Arc<dyn Index>) -> Result<Core, EngineError> {

@@ -102,8 +102,7 @@ impl Writer {
         checkpoints: Option<Checkpoints>,
     ) -> Result<Self, EngineError> {
         let next = core.store.next_number()?.0.max(core.index.numbers_end());
-        let import = Progress::stored(core.store.as_ref())?;
-        let import = import.filter(|it| !it.is_complete);
+        let import = Progress::under_way(core.store.as_ref())?;
         if let Some(Progress { position, .. }) = &import {
             tracing::warn!(lines = position, "an import is not complete: nothing else is written");
         }
@@ -301,9 +300,9 @@ impl Committer {
     /// known at once.
     fn is_importing(&mut self) -> bool {
         if self.is_importing
-            && let Ok(import) = Progress::stored(self.core.store.as_ref())
+            && let Ok(import) = Progress::under_way(self.core.store.as_ref())
         {
-            self.is_importing = import.is_some_and(|it| !it.is_complete);
+            self.is_importing = import.is_some();
         }
         self.is_importing
     }

@@ -21,6 +21,14 @@ fn binary() -> String {
     std::env::var("DOUBLON_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_doublon").to_owned())
 }
 
+/// Runs the command line; its exit code, and what it said on both outputs.
+pub(crate) fn doublon(arguments: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new(binary()).args(arguments).output().unwrap();
+    let text =
+        String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+    (output.status.code(), text)
+}
+
 impl Process {
     /// Starts it on a free port and waits until it takes calls.
     pub(crate) fn start(arguments: &[&str]) -> Self {

@@ -84,7 +84,11 @@ pub(in crate::engine) struct Progress {
 /// What tells lines in their order from others: each is added to the digest of those
 /// before it, which is 0 at first. A line counts without the white space at its end.
 pub fn digest(before: u64, line: &[u8]) -> u64 {
-    add_to_digest(before, hash::persistent_64(line.trim_ascii_end()))
+    add_to_digest(before, line_hash(line))
+}
+
+fn line_hash(line: &[u8]) -> u64 {
+    hash::persistent_64(line.trim_ascii_end())
 }
 
 pub(in crate::engine) fn add_to_digest(before: u64, line: u64) -> u64 {
@@ -95,11 +99,13 @@ pub(in crate::engine) fn add_to_digest(before: u64, line: u64) -> u64 {
 const KEY: &[u8] = b"import";
 
 impl Progress {
-    /// As it is stored.
-    pub(in crate::engine) fn stored(store: &dyn Store) -> Result<Option<Self>, StoreError> {
-        Ok(Self::decode(store.row(Space::Counter, KEY)?))
+    /// That of an import that is not complete.
+    pub(in crate::engine) fn under_way(store: &dyn Store) -> Result<Option<Self>, StoreError> {
+        let stored = Self::decode(store.row(Space::Counter, KEY)?);
+        Ok(stored.filter(|it| !it.is_complete))
     }
 
+    /// As it will be.
     pub(in crate::engine) fn get(draft: &Draft) -> Result<Option<Self>, StoreError> {
         Ok(Self::decode(draft.row(Space::Counter, KEY)?))
     }
@@ -193,7 +199,7 @@ fn read(core: &Core, position: u64, lines: &[u8]) -> Result<Vec<(u64, Item)>, En
             let problem = Problem::NotALine { number: place + 1, problem };
             EngineError::from(Invalid::new("lines", problem))
         };
-        let hash = hash::persistent_64(line.trim_ascii_end());
+        let hash = line_hash(line);
         let line = Line::read(line, place == 0).map_err(unreadable)?;
         let Line::Article(article) = line else { return Ok((hash, Item::Other(line))) };
         Ok((hash, Item::Article(Box::new(incoming(core, *article).map_err(unreadable)?))))

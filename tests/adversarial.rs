@@ -216,17 +216,7 @@ fn engine() -> Engine {
 }
 
 fn request(id: &str, text: &str) -> PutRequest {
-    let article = Article {
-        id: ArticleId::new(id).unwrap(),
-        url: String::new(),
-        site: String::new(),
-        language: String::new(),
-        title: String::new(),
-        description: String::new(),
-        text: text.to_owned(),
-        published: None,
-        expires: None,
-    };
+    let article = Article::of(ArticleId::new(id).unwrap(), text.to_owned());
     PutRequest::of(article)
 }
 

@@ -227,17 +227,7 @@ fn a_damaged_record_is_left_out_and_the_rest_is_answered() {
 }
 
 fn bare(id: &str) -> Article {
-    Article {
-        id: ArticleId::new(id).unwrap(),
-        url: String::new(),
-        site: String::new(),
-        language: String::new(),
-        title: String::new(),
-        description: String::new(),
-        text: String::new(),
-        published: None,
-        expires: None,
-    }
+    Article::of(ArticleId::new(id).unwrap(), String::new())
 }
 
 #[test]

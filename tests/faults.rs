@@ -32,17 +32,7 @@ fn text(number: u32) -> String {
 }
 
 fn put(engine: &Engine, number: u32) -> Result<(), EngineError> {
-    let article = Article {
-        id: ArticleId::new(format!("a{number}")).unwrap(),
-        url: String::new(),
-        site: String::new(),
-        language: String::new(),
-        title: String::new(),
-        description: String::new(),
-        text: text(number),
-        published: None,
-        expires: None,
-    };
+    let article = Article::of(ArticleId::new(format!("a{number}")).unwrap(), text(number));
     engine.put(vec![PutRequest::of(article)]).remove(0).map(drop)
 }
 

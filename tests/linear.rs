@@ -99,17 +99,7 @@ fn text(article: u64, value: u64) -> String {
 fn call(engine: &Engine, (article, value): (u64, u64), kind: u64) -> Call {
     match kind {
         0 | 1 => {
-            let article = Article {
-                id: id(article),
-                url: String::new(),
-                site: String::new(),
-                language: String::new(),
-                title: String::new(),
-                description: String::new(),
-                text: text(article, value),
-                published: None,
-                expires: None,
-            };
+            let article = Article::of(id(article), text(article, value));
             let answer = engine.put(vec![PutRequest::of(article)]).remove(0).unwrap();
             Call::Put(value, answer.outcome)
         }

@@ -29,16 +29,9 @@ pub(crate) fn entry_of(number: u32, tokens: &[TokenHash]) -> Entry {
 
 /// The same as the engine takes it; its number is its id.
 pub(crate) fn put_request(number: u32, text: &str) -> PutRequest {
-    let article = Article {
-        id: ArticleId::new(number.to_string()).expect("a number is a short id"),
-        url: String::new(),
-        site: String::new(),
-        language: String::new(),
-        title: String::new(),
-        description: String::new(),
-        text: text.to_owned(),
-        published: None,
-        expires: None,
-    };
+    let article = Article::of(
+        ArticleId::new(number.to_string()).expect("a number is a short id"),
+        text.to_owned(),
+    );
     PutRequest::of(article)
 }

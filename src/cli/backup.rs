@@ -58,12 +58,18 @@ pub(super) async fn run(args: Args, common: &Common) -> anyhow::Result<Found> {
     for damage in &damages {
         complain(&format!("damaged at the server: {damage}"));
     }
-    if common.is_json() {
-        say(&json!({ "article_count": articles, "damage_count": damages.len() }).to_string())?;
-    } else {
-        say(&format!("{articles} articles in {}", folder.display()))?;
-    }
+    let place = folder.display().to_string();
+    say(&report(&place, (articles, damages.len() as u64), common))?;
     Ok(damages.is_empty().into())
+}
+
+/// What was copied where, and how much of it is damaged.
+pub(super) fn report(place: &str, (articles, damages): (u64, u64), common: &Common) -> String {
+    if common.is_json() {
+        json!({ "article_count": articles, "damage_count": damages }).to_string()
+    } else {
+        format!("{articles} articles in {place}")
+    }
 }
 
 /// What is damaged in the copy was so before.

@@ -12,10 +12,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use ruzstd::decoding::StreamingDecoder;
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use serde::Deserialize;
-use serde_json::json;
 
 use super::input::{STDIN, check_frame};
-use super::{Common, Found, complain, say};
+use super::{Common, Found, backup, complain, say};
 
 /// Lines of so many bytes are compressed together: what is cut off loses less.
 const FRAME_BYTES: usize = 1 << 20;
@@ -119,12 +118,7 @@ impl Args {
 }
 
 fn report(file: &str, told: &Told, common: &Common) -> anyhow::Result<()> {
-    let Told { articles, damaged, .. } = told;
-    let line = if common.is_json() {
-        json!({ "article_count": articles, "damage_count": damaged }).to_string()
-    } else {
-        format!("{articles} articles in {file}")
-    };
+    let line = backup::report(file, (told.articles, told.damaged), common);
     if file == STDIN {
         // Standard output has the lines.
         complain(&line);

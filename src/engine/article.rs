@@ -125,6 +125,21 @@ impl UnixTime {
 }
 
 impl Article {
+    /// Of which nothing but the text is known.
+    pub fn of(id: ArticleId, text: impl Into<String>) -> Self {
+        Self {
+            id,
+            url: String::new(),
+            site: String::new(),
+            language: String::new(),
+            title: String::new(),
+            description: String::new(),
+            text: text.into(),
+            published: None,
+            expires: None,
+        }
+    }
+
     /// Checks the length of every field. Whether the text has a token is seen
     /// when it is read.
     pub fn check(&self) -> Result<(), Invalid> {

@@ -129,17 +129,7 @@ mod tests {
     use crate::engine::prepare::Prepared;
 
     fn features(text: &str) -> Features {
-        let article = Article {
-            id: ArticleId::new("a").unwrap(),
-            url: String::new(),
-            site: String::new(),
-            language: String::new(),
-            title: String::new(),
-            description: String::new(),
-            text: text.to_owned(),
-            published: None,
-            expires: None,
-        };
+        let article = Article::of(ArticleId::new("a").unwrap(), text.to_owned());
         Prepared::new(article, None, true).unwrap().features
     }
 

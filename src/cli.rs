@@ -100,7 +100,7 @@ enum Color {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Serve(serve::Args),
+    Serve(Box<serve::Args>),
     Put(put::Args),
     Get(get::Args),
     Delete(delete::Args),
@@ -182,7 +182,7 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 async fn run(cli: Cli) -> anyhow::Result<Found> {
     let common = cli.common;
     match cli.command {
-        Command::Serve(args) => serve::run(args, &common).await,
+        Command::Serve(args) => serve::run(*args, &common).await,
         Command::Put(args) => put::run(args, &common).await,
         Command::Get(args) => get::run(args, &common).await,
         Command::Delete(args) => delete::run(args, &common).await,

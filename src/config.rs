@@ -3,6 +3,7 @@
 //! stands.
 
 mod access;
+mod cluster;
 
 use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -11,6 +12,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::access::{INSECURE, TLS_CERT, TLS_CLIENT_CA, TLS_KEY, TOKENS};
+use crate::config::cluster::{
+    CLUSTER, CLUSTER_ARTICLES, CLUSTER_PASSWORD, CLUSTER_PREFIX, CLUSTER_READ_FROM_REPLICAS,
+    CLUSTER_REPLICAS, CLUSTER_TIMEOUT_SECONDS, CLUSTER_TLS_CA, CLUSTER_USER, STORE,
+};
 use crate::service::Settings;
 use crate::text::cues::{CueError, Cues};
 
@@ -49,7 +54,7 @@ const CUES: Key = Key { name: "cues", default: "" };
 const RETENTION: Key = Key { name: "retention", default: "forever" };
 const TEASER_RETENTION: Key = Key { name: "teaser_retention", default: "30d" };
 const TEASERS_MAX: Key = Key { name: "teasers_max", default: "1000000" };
-const KEYS: [Key; 18] = [
+const KEYS: [Key; 28] = [
     LISTEN,
     DATA_DIR,
     IN_MEMORY,
@@ -68,6 +73,16 @@ const KEYS: [Key; 18] = [
     TLS_KEY,
     TLS_CLIENT_CA,
     INSECURE,
+    STORE,
+    CLUSTER,
+    CLUSTER_USER,
+    CLUSTER_PASSWORD,
+    CLUSTER_TLS_CA,
+    CLUSTER_PREFIX,
+    CLUSTER_ARTICLES,
+    CLUSTER_REPLICAS,
+    CLUSTER_TIMEOUT_SECONDS,
+    CLUSTER_READ_FROM_REPLICAS,
 ];
 
 /// Days of a retention, at most: a hundred years.
@@ -211,6 +226,7 @@ pub fn resolve(sources: &[Typed]) -> Result<Resolved, ConfigError> {
     let teaser_retention = resolver.value(TEASER_RETENTION, DURATIONS, duration);
     let teasers_max =
         resolver.value(TEASERS_MAX, "1 to 100000000", |it| number(it, 1, 100_000_000));
+    let cluster = resolver.cluster();
     let cues = resolver.cues();
     let security = resolver.security(listen.as_ref().map_or(&[], |it| it.1.as_slice()));
     match (listen, data_dir, in_memory, cache, drain, log, log_format) {
@@ -224,7 +240,8 @@ pub fn resolve(sources: &[Typed]) -> Result<Resolved, ConfigError> {
             Some(log_format),
         ) if resolver.mistakes.is_empty() => {
             let settings = Settings {
-                data_dir: (!in_memory).then_some(data_dir),
+                data_dir: (!in_memory && cluster.is_none()).then_some(data_dir),
+                cluster,
                 keeps_text: no_text == Some(false),
                 checks_pages: checks_pages == Some(true),
                 cache_bytes: cache << 20,

@@ -111,7 +111,12 @@ impl Engine {
         let standing = Arc::new(StandingIndex::default());
         let listener = Arc::new(OnceLock::new());
         let core = Core { store, index, clock, cues, dictionary, keeps_text, standing, listener };
-        let changes = rebuild::rebuild(&core, folder.as_deref(), progress)?;
+        let changes = if core.index.is_shared() {
+            0
+        } else {
+            rebuild::rebuild(&core, folder.as_deref(), progress)?
+        };
+        let shelf_seen = Counter::ShelfNext.stored(core.store.as_ref())?;
         shelf::open(&core)?;
         let checkpoints = folder.map(|it| Checkpoints::new(&it, changes));
         let limits = Limits {
@@ -119,7 +124,12 @@ impl Engine {
             teaser_retention: options.teaser_retention,
             teasers_max: options.teasers_max,
         };
-        let writer = Writer::start(core.clone(), limits, checkpoints)?;
+        let writer = Writer::start(core.primary(), limits, (checkpoints, shelf_seen))?;
         Ok(Self { core, writer })
+    }
+
+    /// Whether its calls wait for other machines.
+    pub fn is_far(&self) -> bool {
+        self.core.is_far()
     }
 }

@@ -14,15 +14,20 @@ mod stories;
 mod teasers;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::clock::Clock;
+use crate::cluster::ClusterSettings;
 use crate::engine::error::EngineError;
 use crate::engine::put::PutRequest;
 use crate::engine::{self, Engine};
 use crate::eval::data::{ArticleRow, Dataset};
 use crate::eval::report::Report;
 use crate::hash;
+use crate::index;
+use crate::index::Index;
 use crate::index::memory::MemoryIndex;
+use crate::store::Store;
 use crate::store::embedded::EmbeddedStore;
 
 /// How the data is used.
@@ -55,25 +60,26 @@ const PUT_BATCH: usize = 512;
 pub fn run(
     data: &Dataset,
     options: Options,
-    clock: &Clock,
+    lab: &Lab,
     observer: &dyn Observer,
 ) -> Result<Report, EngineError> {
+    let clock = &lab.clock;
     let from = clock.elapsed();
     let mut report = Report { holdout_percent: options.holdout_percent, ..Report::default() };
     if !data.articles.is_empty() || !data.background.is_empty() {
-        teasers::evaluate(data, options, (clock, observer), &mut report)?;
+        teasers::evaluate(data, options, (lab, observer), &mut report)?;
     }
     if !data.pairs.is_empty() {
-        report.pairs = Some(pairs::evaluate(data, clock, observer)?);
+        report.pairs = Some(pairs::evaluate(data, lab, observer)?);
     }
     if !data.pages.is_empty() {
-        report.pages = Some(pages::evaluate(&data.pages, clock, observer)?);
+        report.pages = Some(pages::evaluate(&data.pages, lab, observer)?);
     }
     if !data.teasers.is_empty() && !data.articles.is_empty() {
-        report.arrivals = Some(arrivals::evaluate(data, clock, observer)?);
+        report.arrivals = Some(arrivals::evaluate(data, lab, observer)?);
     }
     if !data.pairs.is_empty() {
-        report.stories = Some(stories::evaluate(data, clock, observer)?);
+        report.stories = Some(stories::evaluate(data, lab, observer)?);
     }
     report.seconds = clock.since(from).as_secs_f64();
     Ok(report)
@@ -84,11 +90,35 @@ fn is_held_out(id: &str, percent: u32) -> bool {
     hash::persistent_64(id.as_bytes()) % 100 < u64::from(percent)
 }
 
-/// An engine over an empty store in memory.
-fn scratch_engine(clock: &Clock) -> Result<Engine, EngineError> {
-    let store = EmbeddedStore::in_memory()?;
-    let options = engine::Options::new(clock.clone());
-    Engine::open(Arc::new(store), Arc::new(MemoryIndex::default()), options, |_, _| {})
+/// Where engines for measuring come from.
+#[derive(Debug)]
+pub struct Lab {
+    clock: Clock,
+    cluster: Option<ClusterSettings>,
+    /// Engines made.
+    made: AtomicU32,
+}
+
+impl Lab {
+    /// Of engines over empty stores in memory, or in a cluster, where each has a prefix of
+    /// its own behind the one given.
+    pub fn new(clock: Clock, cluster: Option<ClusterSettings>) -> Self {
+        Self { clock, cluster, made: AtomicU32::new(0) }
+    }
+
+    fn engine(&self) -> Result<Engine, EngineError> {
+        let options = engine::Options::new(self.clock.clone());
+        let (store, index): (Arc<dyn Store>, Arc<dyn Index>) = match &self.cluster {
+            Some(settings) => {
+                let made = self.made.fetch_add(1, Ordering::Relaxed);
+                let prefix = format!("{}-{made}", settings.prefix);
+                let settings = ClusterSettings { prefix, ..settings.clone() };
+                index::cluster::open(settings, self.clock.clone())?
+            }
+            None => (Arc::new(EmbeddedStore::in_memory()?), Arc::new(MemoryIndex::default())),
+        };
+        Engine::open(store, index, options, |_, _| {})
+    }
 }
 
 /// Stores articles. Those that the engine refuses are named as errors and left

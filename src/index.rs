@@ -3,12 +3,14 @@
 //! is never an answer.
 
 mod bits;
+pub mod cluster;
 mod columns;
 mod image;
 pub mod keys;
 pub mod memory;
 mod numbers;
 mod postings;
+mod propose;
 mod slots;
 pub mod standing;
 mod table;
@@ -17,7 +19,9 @@ mod votes;
 use std::fmt;
 use std::io::{Read, Write};
 use std::ops::Range;
+use std::sync::Arc;
 
+use crate::cluster::ClusterError;
 pub(crate) use crate::index::image::table_again;
 pub use crate::index::image::{IMAGE_PARTS, ImageError};
 use crate::index::keys::Keys;
@@ -151,8 +155,11 @@ pub struct Counts {
 
 /// Where candidates come from. All calls take batches.
 pub trait Index: fmt::Debug + Send + Sync {
-    /// Adds articles; they are found when it returns.
+    /// Adds articles; they are found by this node when it returns.
     fn insert(&self, entries: &[Entry]) -> Result<(), IndexError>;
+
+    /// Lets all nodes find what was added; to be called before it is committed.
+    fn flush(&self) -> Result<(), IndexError>;
 
     /// Removes articles, given as they were inserted; no trace is left.
     fn remove(&self, entries: &[Entry]) -> Result<(), IndexError>;
@@ -170,6 +177,12 @@ pub trait Index: fmt::Debug + Send + Sync {
     /// One above the greatest number that was inserted.
     fn numbers_end(&self) -> u32;
 
+    /// Whether it outlasts this process, and other nodes have it too.
+    fn is_shared(&self) -> bool;
+
+    /// The same index, read from where all writes are; `None` if this one is.
+    fn primary(&self) -> Option<Arc<dyn Index>>;
+
     /// Sizes.
     fn counts(&self) -> Counts;
 
@@ -185,8 +198,8 @@ pub trait Index: fmt::Debug + Send + Sync {
 
 /// Why the index could not answer. The index in memory always can.
 #[derive(Debug, thiserror::Error)]
-#[error("the index cannot be reached: {0}")]
-pub struct IndexError(pub String);
+#[error("{0}")]
+pub struct IndexError(#[from] pub ClusterError);
 
 impl Filter {
     /// Lets every article pass.

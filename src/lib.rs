@@ -45,6 +45,7 @@ pub mod shingle;
 pub mod term;
 pub mod sketch;
 pub mod matching;
+pub mod cluster;
 pub mod store;
 pub mod index;
 pub mod engine;

@@ -24,6 +24,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::cluster::ClusterSettings;
 use crate::engine::watch::{TEASER_RETENTION_DEFAULT, TEASERS_MAX_DEFAULT};
 use crate::service::tls::TlsFiles;
 use crate::text::cues::Cues;
@@ -43,6 +44,8 @@ pub const AUDIT_TARGET: &str = "doublon::audit";
 pub struct Settings {
     /// Where the articles are kept; in memory if `None`.
     pub data_dir: Option<PathBuf>,
+    /// The cluster in which they are kept instead.
+    pub cluster: Option<ClusterSettings>,
     /// Whether the texts of articles are kept.
     pub keeps_text: bool,
     /// Whether every page of the database is checked before the start, whatever its size.
@@ -68,6 +71,7 @@ impl Settings {
     pub fn new(data_dir: Option<PathBuf>) -> Self {
         Self {
             data_dir,
+            cluster: None,
             keeps_text: true,
             checks_pages: false,
             cache_bytes: CACHE_BYTES_DEFAULT,

@@ -1,6 +1,7 @@
 //! Records: bytes under article numbers and ids, and rows beside them, durable when a
 //! commit returns. Knows no text, no sketch and no index.
 
+pub mod cluster;
 pub mod damage;
 pub mod draft;
 pub mod embedded;
@@ -10,7 +11,9 @@ pub mod pending;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
+use crate::cluster::ClusterError;
 use crate::store::damage::{Damage, DamageLog};
 
 /// The store's own name for an article's content: ascending in the order in
@@ -67,11 +70,14 @@ pub enum Space {
     Expiry = 13,
     /// When articles were stored, by the number of the first of some in a row.
     StoredAt = 14,
+    /// What came to wait and what waits no longer, of the last commits; where nodes share a
+    /// store.
+    ShelfLog = 15,
 }
 
 impl Space {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Counter,
         Self::Teaser,
         Self::TeaserId,
@@ -87,8 +93,20 @@ impl Space {
         Self::Revision,
         Self::Expiry,
         Self::StoredAt,
+        Self::ShelfLog,
     ];
 }
+
+/// Behind all keys that begin with a prefix, which is not all of 0xff.
+pub fn prefix_end(prefix: &[u8]) -> Vec<u8> {
+    [prefix, &KEYS_END].concat()
+}
+
+/// Behind every key.
+pub const KEYS_END: [u8; 64] = [0xff; 64];
+
+/// What a row, or rows that begin alike, are called by.
+pub type RowKey = (Space, Vec<u8>);
 
 /// A row: its key and its value.
 pub type Row = (Vec<u8>, Vec<u8>);
@@ -200,6 +218,12 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// The row with this key.
     fn row(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
 
+    /// The rows with these keys, in their order.
+    fn each_row(&self, keys: &[RowKey]) -> Result<Vec<Option<Vec<u8>>>, StoreError>;
+
+    /// The rows whose keys begin with each of these, which are not all of 0xff, ascending.
+    fn each_prefix(&self, prefixes: &[RowKey]) -> Result<Vec<Vec<Row>>, StoreError>;
+
     /// The rows of a space whose keys are in a range, ascending, at most `count_max`.
     /// Those that are damaged are noted, and left out.
     fn rows(
@@ -208,6 +232,19 @@ pub trait Store: fmt::Debug + Send + Sync {
         keys: Range<&[u8]>,
         count_max: usize,
     ) -> Result<Vec<Row>, StoreError>;
+
+    /// Takes the turn to write: between it and [`Store::end`] no other node does. `None` if
+    /// another has it and it is not waited for.
+    fn begin(&self, waits: bool) -> Result<Option<Turn>, StoreError>;
+
+    /// Ends the turn, if there is one.
+    fn end(&self);
+
+    /// Whether other nodes write to it too.
+    fn is_shared(&self) -> bool;
+
+    /// The same store, read from where all writes are; `None` if this one is.
+    fn primary(&self) -> Option<Arc<dyn Store>>;
 
     /// Does all of the writes or none: first what is removed, then what is inserted,
     /// then the rows in their order. When it returns, they outlast a crash.
@@ -254,6 +291,20 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     /// Where damage is noted that is found by the way.
     fn damage(&self) -> &DamageLog;
+}
+
+/// What a writer learns when its turn begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Turn {
+    /// The number of the next content; `None` where only this writer gives numbers.
+    pub next: Option<ArticleNumber>,
+    /// Whether others have written since this writer's last turn.
+    pub is_foreign: bool,
+}
+
+impl Turn {
+    /// Of a store that has one writer.
+    pub const ALONE: Self = Self { next: None, is_foreign: false };
 }
 
 /// A state of the records, as far as an index that was made from it needs to know.
@@ -315,6 +366,38 @@ pub enum StoreError {
     /// A value is not what was written.
     #[error("the store is damaged: {0}")]
     Damaged(&'static str),
+    /// What is in the cluster is of another version.
+    #[error(
+        "what is in the cluster has format {found}, this doublon reads format {expected}: use the version that wrote it, or another --cluster-prefix"
+    )]
+    ClusterFormat {
+        /// Format of what is there.
+        found: u32,
+        /// Format of this build.
+        expected: u32,
+    },
+    /// The cluster failed; nothing of a change is stored.
+    #[error("{0}")]
+    Cluster(Box<ClusterError>),
+    /// The cluster failed in the midst of a commit.
+    #[error("{0}; whether the change is stored is known when it answers again")]
+    ClusterInDoubt(Box<ClusterError>),
+    /// Another node writes, and does not come to an end.
+    #[error(
+        "another node has the turn to write, for {left:?} at most, as while an export is under way: retry"
+    )]
+    TurnTaken {
+        /// How long it may last.
+        left: Duration,
+    },
+    /// The turn took too long, and another node has it now.
+    #[error("the turn to write ended before the commit: nothing of it is stored, retry")]
+    TurnLost,
+    /// A cluster is copied by its own means.
+    #[error(
+        "a store in a cluster has no copy of its own: back it up with the cluster's means, or with `doublon export`"
+    )]
+    NoCopy,
     /// All numbers were given out.
     #[error("all {} article numbers are used up: move the articles to a new data folder", ArticleNumber::MAX.0)]
     NumbersUsedUp,

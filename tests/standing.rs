@@ -2,8 +2,9 @@
 //! by hand.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 
+mod support;
+
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -15,21 +16,19 @@ use doublon::engine::story::{CORE_MAX, StoryId, StoryPage};
 use doublon::engine::teaser::{TeaserAnswer, TeaserRequest, Watch};
 use doublon::engine::watch::Since;
 use doublon::engine::{Engine, Options};
-use doublon::index::memory::MemoryIndex;
 use doublon::matching::overlap::Relation;
 use doublon::matching::verdict::Verdict;
-use doublon::store::Store;
-use doublon::store::embedded::EmbeddedStore;
 use proptest::prelude::*;
+use support::place::{Place, again, place, place_of};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-fn open(store: Arc<dyn Store>, options: Options) -> Engine {
-    Engine::open(store, Arc::new(MemoryIndex::default()), options, |_, _| {}).unwrap()
+fn open((store, index): Place, options: Options) -> Engine {
+    Engine::open(store, index, options, |_, _| {}).unwrap()
 }
 
 fn engine() -> Engine {
-    open(Arc::new(EmbeddedStore::in_memory().unwrap()), Options::new(Clock::system()))
+    open(place(), Options::new(Clock::system()))
 }
 
 fn id(name: &str) -> ArticleId {
@@ -181,10 +180,7 @@ fn a_teaser_is_resolved_once_by_whichever_comes_last() {
 #[test]
 fn teasers_wait_through_a_restart_in_the_order_of_how_often_they_were_seen() {
     let folder = tempfile::tempdir().unwrap();
-    let start = || {
-        let store = Arc::new(EmbeddedStore::open(folder.path(), 1 << 20).unwrap());
-        open(store, Options::new(Clock::system()))
-    };
+    let start = || open(place_of(folder.path()), Options::new(Clock::system()));
     let engine = start();
     for number in 0..30 {
         for seen in 0..=number % 3 {
@@ -214,7 +210,7 @@ fn teasers_wait_through_a_restart_in_the_order_of_how_often_they_were_seen() {
 fn too_many_teasers_and_old_ones_are_forgotten_and_so_are_resolutions() {
     let clock = Clock::manual(1_000_000_000_000);
     let options = Options { teasers_max: 10, teaser_retention: DAY, ..Options::new(clock.clone()) };
-    let engine = open(Arc::new(EmbeddedStore::in_memory().unwrap()), options);
+    let engine = open(place(), options);
     for number in 0..25 {
         watch(&engine, &words(number * 100, 25), "");
         clock.advance(Duration::from_secs(60));
@@ -240,8 +236,8 @@ fn too_many_teasers_and_old_ones_are_forgotten_and_so_are_resolutions() {
 fn articles_go_when_their_time_is_over_and_take_all_of_theirs_along() {
     let clock = Clock::manual(1_000_000_000_000);
     let options = Options { retention: Some(10 * DAY), ..Options::new(clock.clone()) };
-    let store: Arc<dyn Store> = Arc::new(EmbeddedStore::in_memory().unwrap());
-    let engine = open(Arc::clone(&store), options.clone());
+    let place = place();
+    let engine = open(again(&place), options.clone());
     watch(&engine, &words(20, 30), "https://page.example/");
     put(&engine, article("old", &words(0, 200)));
     put(&engine, article("old", &words(1, 200)));
@@ -254,7 +250,7 @@ fn articles_go_when_their_time_is_over_and_take_all_of_theirs_along() {
     assert!(answer.duplicates.is_empty());
     assert_eq!(count(&engine), 2, "the one with its own time has gone");
     drop(engine);
-    let engine = open(Arc::clone(&store), options);
+    let engine = open(again(&place), options);
     clock.advance(9 * DAY);
     put(&engine, article("young", &words(0, 195)));
     assert_eq!(count(&engine), 3);

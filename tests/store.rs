@@ -1,8 +1,11 @@
 //! One conformance suite for every store.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod support;
+
 use doublon::store::embedded::EmbeddedStore;
 use doublon::store::{ArticleNumber, Part, Space, Store, StoreError, Write};
+use support::place::place;
 
 fn insert(number: u32, id: &str, content: &str) -> Write {
     Write::Insert {
@@ -21,6 +24,14 @@ fn each_store(check: impl Fn(&dyn Store)) {
     let folder = tempfile::tempdir().unwrap();
     check(&EmbeddedStore::open(folder.path(), 1 << 20).unwrap());
     check(&EmbeddedStore::in_memory().unwrap());
+    // In the test binary `cluster`, one in a cluster.
+    check(place().0.as_ref());
+}
+
+fn commit(store: &dyn Store, writes: &[Write]) {
+    store.begin(true).unwrap().unwrap();
+    store.commit(writes).unwrap();
+    store.end();
 }
 
 fn read(store: &dyn Store, part: Part, number: u32) -> Option<String> {
@@ -37,7 +48,7 @@ fn a_store_keeps_what_is_committed_in_order() {
             (store.record_count().unwrap(), store.next_number().unwrap()),
             (0, ArticleNumber(0))
         );
-        store.commit(&[insert(0, "a", "1"), insert(1, "b", "2"), insert(5, "c", "3")]).unwrap();
+        commit(store, &[insert(0, "a", "1"), insert(1, "b", "2"), insert(5, "c", "3")]);
         assert_eq!(
             (store.record_count().unwrap(), store.next_number().unwrap()),
             (3, ArticleNumber(6))
@@ -77,7 +88,7 @@ fn packs_of_records_are_a_map() {
                 model.remove(&gone);
                 writes.push(remove(gone, &gone.to_string()));
             }
-            store.commit(&writes).unwrap();
+            commit(store, &writes);
             assert_eq!(store.record_count().unwrap(), model.len() as u64);
         }
         let all: Vec<ArticleNumber> = (0..next + 3).map(ArticleNumber).collect();
@@ -104,10 +115,10 @@ fn packs_of_records_are_a_map() {
 fn what_was_removed_is_remembered_until_it_is_forgotten() {
     let folder = tempfile::tempdir().unwrap();
     let store = EmbeddedStore::open(folder.path(), 1 << 20).unwrap();
-    store.commit(&[insert(0, "a", "1"), insert(1, "b", "2"), insert(2, "c", "3")]).unwrap();
+    commit(&store, &[insert(0, "a", "1"), insert(1, "b", "2"), insert(2, "c", "3")]);
     let before = store.state().unwrap();
-    store.commit(&[remove(2, "c"), remove(2, "c")]).unwrap();
-    store.commit(&[remove(0, "a")]).unwrap();
+    commit(&store, &[remove(2, "c"), remove(2, "c")]);
+    commit(&store, &[remove(0, "a")]);
     let after = store.state().unwrap();
     assert_eq!((before.removals, after.removals), (0, 2));
     assert_eq!((after.identity, after.next), (before.identity, ArticleNumber(3)));
@@ -126,15 +137,15 @@ fn what_was_removed_is_remembered_until_it_is_forgotten() {
 #[test]
 fn replacing_and_removing_leave_nothing_behind() {
     each_store(|store| {
-        store.commit(&[insert(0, "a", "old"), insert(1, "b", "b")]).unwrap();
-        store.commit(&[remove(0, "a"), insert(2, "a", "new")]).unwrap();
+        commit(store, &[insert(0, "a", "old"), insert(1, "b", "b")]);
+        commit(store, &[remove(0, "a"), insert(2, "a", "new")]);
         assert_eq!(store.numbers(&["a"]).unwrap(), [Some(ArticleNumber(2))]);
         assert_eq!(read(store, Part::Article, 0), None);
         assert_eq!(read(store, Part::Article, 2).unwrap(), "article new");
         // The id names another record by now: it stays.
-        store.commit(&[remove(0, "a")]).unwrap();
+        commit(store, &[remove(0, "a")]);
         assert_eq!(store.numbers(&["a"]).unwrap(), [Some(ArticleNumber(2))]);
-        store.commit(&[remove(2, "a"), remove(1, "b")]).unwrap();
+        commit(store, &[remove(2, "a"), remove(1, "b")]);
         assert_eq!(store.numbers(&["a", "b"]).unwrap(), [None, None]);
         assert_eq!(store.record_count().unwrap(), 0);
     });
@@ -144,7 +155,7 @@ fn replacing_and_removing_leave_nothing_behind() {
 fn what_is_committed_is_there_after_a_restart_and_one_process_holds_it() {
     let folder = tempfile::tempdir().unwrap();
     let store = EmbeddedStore::open(folder.path(), 1 << 20).unwrap();
-    store.commit(&[insert(3, "a", "1")]).unwrap();
+    commit(&store, &[insert(3, "a", "1")]);
     let error = EmbeddedStore::open(folder.path(), 1 << 20).unwrap_err();
     assert!(matches!(error, StoreError::InUse { .. }), "{error}");
     assert!(error.to_string().contains("in use by another process"));
@@ -187,14 +198,14 @@ fn rows_are_committed_with_the_records_and_stay_in_their_space() {
             set(Space::Teaser, "a", "2"),
             set(Space::Story, "a", "other"),
         ];
-        store.commit(&writes).unwrap();
+        commit(store, &writes);
         assert_eq!(rows(Space::Teaser, "", "z"), [pair("a", "2"), pair("b", "1")]);
         assert_eq!(rows(Space::Teaser, "aa", "z"), [pair("b", "1")]);
         assert_eq!(rows(Space::Story, "", "z"), [pair("a", "other")]);
         assert!(rows(Space::Member, "", "z").is_empty() && rows(Space::Story, "z", "a").is_empty());
         assert_eq!(store.row(Space::Teaser, b"a").unwrap().unwrap(), b"2");
         let gone = Write::Unset { space: Space::Teaser, key: b"a".to_vec() };
-        store.commit(&[gone.clone(), gone]).unwrap();
+        commit(store, &[gone.clone(), gone]);
         assert_eq!(store.row(Space::Teaser, b"a").unwrap(), None);
         assert_eq!(store.record_count().unwrap(), 1);
     });

@@ -20,13 +20,14 @@ use doublon::engine::{Engine, Options};
 use doublon::index::Index;
 use doublon::index::memory::MemoryIndex;
 use doublon::store::Store;
-use doublon::store::embedded::EmbeddedStore;
 use proptest::prelude::*;
 use serde_json::Value;
+use support::place::{Place, again, place};
 use support::process::doublon;
 use support::{Server, put_request};
 
 struct Held {
+    place: Place,
     store: Arc<dyn Store>,
     engine: Engine,
 }
@@ -36,14 +37,14 @@ fn held() -> Held {
 }
 
 fn held_with(options: Options) -> Held {
-    let store: Arc<dyn Store> = Arc::new(EmbeddedStore::in_memory().unwrap());
-    let engine = open(&store, options);
-    Held { store, engine }
+    let place = place();
+    let engine = open(&place, options);
+    Held { store: Arc::clone(&place.0), place, engine }
 }
 
-fn open(store: &Arc<dyn Store>, options: Options) -> Engine {
-    let index = Arc::new(MemoryIndex::default());
-    Engine::open(Arc::clone(store), index, options, |_, _| {}).unwrap()
+fn open(place: &Place, options: Options) -> Engine {
+    let (store, index) = again(place);
+    Engine::open(store, index, options, |_, _| {}).unwrap()
 }
 
 fn words(first: u32, count: u32) -> String {
@@ -165,9 +166,9 @@ fn what_is_imported_is_what_was_exported() {
     assert_eq!(content(&export(&target.engine, None)), content(&lines));
     is_sound(&target.store);
     // The same after a start, and with an index that is made of the records.
-    let Held { store, engine } = target;
+    let Held { place, engine, store: again_store } = target;
     drop(engine);
-    let again = open(&store, Options::new(Clock::system()));
+    let again = open(&place, Options::new(Clock::system()));
     assert_eq!(content(&export(&again, None)), content(&lines));
     for engine in [&source.engine, &again] {
         fill(engine, 700_000);
@@ -177,7 +178,7 @@ fn what_is_imported_is_what_was_exported() {
         strip_times(&export(&source.engine, None)),
         "both go on alike"
     );
-    is_sound(&store);
+    is_sound(&again_store);
     // It is done already, and says so.
     assert_eq!(import(&again, 0, &lines[..1]).unwrap().position, done.position);
 }
@@ -226,8 +227,8 @@ fn an_import_goes_on_where_it_was_whatever_is_sent() {
     let source = held();
     fill(&source.engine, 0);
     let lines = export(&source.engine, None);
-    let store: Arc<dyn Store> = Arc::new(EmbeddedStore::in_memory().unwrap());
-    let mut engine = open(&store, Options::new(Clock::system()));
+    let place = place();
+    let mut engine = open(&place, Options::new(Clock::system()));
     let no_import = import(&engine, 3, &lines[3..4]).unwrap_err();
     assert!(matches!(no_import, EngineError::NoImport));
     let mut position = 0;
@@ -252,10 +253,10 @@ fn an_import_goes_on_where_it_was_whatever_is_sent() {
         assert_eq!((done.position, done.is_complete), (end as u64, end == lines.len()));
         position = end;
         drop(engine);
-        engine = open(&store, Options::new(Clock::system()));
+        engine = open(&place, Options::new(Clock::system()));
     }
     assert_eq!(content(&export(&engine, None)), content(&lines));
-    is_sound(&store);
+    is_sound(&place.0);
     let mut other = lines;
     other[0] = other[0].replace("\"id\":\"", "\"id\":\"x");
     assert!(matches!(import(&engine, 0, &other), Err(EngineError::NotEmpty)));

@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use doublon::clock::Clock;
+use doublon::cluster::ClusterSettings;
 use doublon::eval::data::Dataset;
-use doublon::eval::{self, Observer, Options};
+use doublon::eval::{self, Lab, Observer, Options};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::de::DeserializeOwned;
 
@@ -53,6 +54,11 @@ pub(super) struct Args {
     /// sentences of those stored, and count wrong matches at each doubling
     #[arg(long, value_name = "COUNT", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=RECOMBINED_MAX))]
     recombine_up_to: u32,
+    /// Keep the articles in this cluster of Valkey or Redis, under prefixes that begin with
+    /// `eval`, and see the same figures as with a store in memory. What it leaves there is
+    /// yours to remove
+    #[arg(long, value_name = "URLS")]
+    cluster: Option<String>,
     /// Write every wrong answer with its texts to a file, one JSON object a line
     #[arg(long, value_name = "FILE")]
     errors: Option<PathBuf>,
@@ -61,6 +67,8 @@ pub(super) struct Args {
     plots: Option<PathBuf>,
 }
 
+/// What a cluster is planned for.
+const CLUSTER_ARTICLES: u64 = 20_000;
 /// Recombined articles are kept in memory.
 const RECOMBINED_MAX: i64 = 2_000_000;
 
@@ -71,7 +79,8 @@ pub(super) fn run(args: &Args, common: &Common) -> anyhow::Result<Found> {
         recombine_up_to: args.recombine_up_to as usize,
     };
     let observer = Screen::new(args.errors.as_deref())?;
-    let report = eval::run(&data, options, &Clock::system(), &observer)?;
+    let lab = Lab::new(Clock::system(), args.cluster.as_deref().map(cluster));
+    let report = eval::run(&data, options, &lab, &observer)?;
     observer.finish()?;
     if let Some(folder) = &args.plots {
         plots::draw(&report, folder)?;
@@ -84,6 +93,13 @@ pub(super) fn run(args: &Args, common: &Common) -> anyhow::Result<Found> {
         }
     }
     Ok(Found::Yes)
+}
+
+/// A cluster for some ten thousand articles.
+fn cluster(urls: &str) -> ClusterSettings {
+    let seeds = urls.split(',').map(|it| it.trim().to_owned()).collect();
+    let prefix = format!("eval-{}", std::process::id());
+    ClusterSettings { prefix, articles: CLUSTER_ARTICLES, ..ClusterSettings::new(seeds) }
 }
 
 fn read(args: &Args) -> anyhow::Result<Dataset> {

@@ -19,6 +19,7 @@ use super::{Common, Found};
 /// --data-dir) and in a TOML file (data_dir = "..."); a flag wins over the
 /// environment, and the environment over the file. Unknown keys are errors.
 #[expect(clippy::struct_excessive_bools, reason = "flags")]
+#[expect(clippy::doc_markdown, reason = "as a terminal shows it")]
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Address and port; port 0 takes a free one [default: 127.0.0.1:50051]
@@ -85,6 +86,38 @@ pub(super) struct Args {
     /// Listen on an address that other machines can reach without TLS or tokens
     #[arg(long)]
     insecure: bool,
+    /// Where articles are kept: embedded, on this machine, or cluster, in a cluster of
+    /// Valkey or Redis that any number of servers share [default: embedded]
+    #[arg(long, value_name = "STORE")]
+    store: Option<String>,
+    /// Some nodes of the cluster, separated by commas: redis://host:6379, or
+    /// rediss://host:6379 for TLS
+    #[arg(long, value_name = "URLS")]
+    cluster: Option<String>,
+    /// The user of the cluster. The password comes from DOUBLON_CLUSTER_PASSWORD or the
+    /// file, so that no list of processes shows it
+    #[arg(long, value_name = "NAME")]
+    cluster_user: Option<String>,
+    /// Certificates of the CAs that the cluster's nodes have theirs of, as PEM
+    /// [default: the system's]
+    #[arg(long, value_name = "FILE")]
+    cluster_tls_ca: Option<String>,
+    /// What all keys in the cluster begin with [default: doublon]
+    #[arg(long, value_name = "PREFIX")]
+    cluster_prefix: Option<String>,
+    /// Articles that the cluster is planned for; counts when it is first used, and stays
+    /// [default: 1000000]
+    #[arg(long, value_name = "COUNT")]
+    cluster_articles: Option<String>,
+    /// Replicas that must have a write before it is acknowledged [default: 1]
+    #[arg(long, value_name = "COUNT")]
+    cluster_replicas: Option<String>,
+    /// Seconds that the cluster is tried before a call fails [default: 5]
+    #[arg(long, value_name = "SECONDS")]
+    cluster_timeout_seconds: Option<String>,
+    /// Let replicas answer questions too, which may be some milliseconds behind
+    #[arg(long)]
+    cluster_read_from_replicas: bool,
     /// Check the configuration and the files that it names, and exit: 0, or 2 with
     /// what is wrong
     #[arg(long)]
@@ -139,6 +172,18 @@ fn resolve(args: Args) -> anyhow::Result<Resolved> {
         ("--tls-key", args.tls_key),
         ("--tls-client-ca", args.tls_client_ca),
         ("--insecure", args.insecure.then(|| "true".to_owned())),
+        ("--store", args.store),
+        ("--cluster", args.cluster),
+        ("--cluster-user", args.cluster_user),
+        ("--cluster-tls-ca", args.cluster_tls_ca),
+        ("--cluster-prefix", args.cluster_prefix),
+        ("--cluster-articles", args.cluster_articles),
+        ("--cluster-replicas", args.cluster_replicas),
+        ("--cluster-timeout-seconds", args.cluster_timeout_seconds),
+        (
+            "--cluster-read-from-replicas",
+            args.cluster_read_from_replicas.then(|| "true".to_owned()),
+        ),
     ]);
     let variables = std::env::vars_os().filter_map(|(name, value)| {
         Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))

@@ -54,7 +54,7 @@ impl Resolver<'_> {
 
     /// A file that need not be named. An empty name is a mistake: it may have been
     /// meant to be one.
-    fn file(&mut self, key: Key) -> Option<PathBuf> {
+    pub(super) fn file(&mut self, key: Key) -> Option<PathBuf> {
         let mut entries = self.sources.iter().flat_map(|it| &it.entries);
         let entry = entries.find(|it| it.key == key.name)?;
         if entry.value.trim().is_empty() {

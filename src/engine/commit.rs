@@ -208,7 +208,8 @@ impl<'a> Commit<'a> {
     /// Writes these, what is removed and the rows, and brings the index up to date.
     fn store(&mut self, inserts: Vec<Write>) -> Result<(), EngineError> {
         let core = &self.committer.core;
-        let draft = std::mem::replace(&mut self.draft, core.draft_over_damage());
+        let mut draft = std::mem::replace(&mut self.draft, core.draft_over_damage());
+        let told = if core.store.is_shared() { self.shelf.log(&mut draft)? } else { None };
         let removals = self.removed.iter().map(|it| {
             let id = it.features.id.as_str().to_owned();
             Write::Remove { number: it.number, id }
@@ -217,7 +218,11 @@ impl<'a> Commit<'a> {
         if writes.is_empty() {
             return Ok(());
         }
+        core.index.flush()?;
         core.store.commit(&writes)?;
+        if let Some(told) = told {
+            self.committer.shelf_seen = told;
+        }
         let removed: Vec<Entry> =
             self.removed.iter().map(|it| it.features.entry(it.number)).collect();
         if let Err(error) = core.index.remove(&removed) {

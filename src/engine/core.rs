@@ -32,6 +32,29 @@ pub(super) struct Core {
 }
 
 impl Core {
+    /// Whether what is asked is asked of other machines.
+    pub(super) fn is_far(&self) -> bool {
+        self.index.is_shared()
+    }
+
+    /// The same, read from where all writes are.
+    pub(super) fn primary(&self) -> Self {
+        let store = self.store.primary().unwrap_or_else(|| Arc::clone(&self.store));
+        let index = self.index.primary().unwrap_or_else(|| Arc::clone(&self.index));
+        Self { store, index, ..self.clone() }
+    }
+
+    /// What records are read by, also where another node has learnt it.
+    pub(super) fn words(&self) -> Result<Option<&Dictionary>, EngineError> {
+        if self.dictionary.get().is_none()
+            && self.store.is_shared()
+            && let Some(bytes) = self.store.kept()?
+        {
+            drop(self.dictionary.set(Dictionary::from_bytes(&bytes)));
+        }
+        Ok(self.dictionary.get())
+    }
+
     /// Says that teasers were resolved.
     pub(super) fn notify(&self) {
         if let Some(Listener(listener)) = self.listener.get() {
@@ -60,7 +83,14 @@ impl Core {
         number: ArticleNumber,
         bytes: &[u8],
     ) -> Result<Features, EngineError> {
-        Features::decode(number, bytes, self.dictionary.get())
+        let known = self.dictionary.get();
+        match Features::decode(number, bytes, known) {
+            // By words that another node has learnt.
+            Err(_) if known.is_none() && self.store.is_shared() => {
+                Features::decode(number, bytes, self.words()?)
+            }
+            decoded => decoded,
+        }
     }
 
     /// The same for the articles themselves.

@@ -12,7 +12,7 @@ use crate::engine::error::{EngineError, Invalid, Problem};
 use crate::engine::parallel;
 use crate::engine::record::Features;
 use crate::engine::scope::Scope;
-use crate::engine::story::StoryId;
+use crate::engine::story::{StoryId, fetch_stories, story_of};
 use crate::hash::HashMap;
 use crate::index::keys::{self, FieldTokens, Keys};
 use crate::index::{Filter, NearQuery, TermQuery};
@@ -114,15 +114,22 @@ impl Engine {
                 Some(Question { subject, filter, without: *without, max_results })
             })
             .collect();
-        let mut found = answers(self.core.find(&questions), questions.len());
+        let found = self.core.find(&questions);
+        let draft = self.core.draft();
+        if let Ok(found) = &found
+            && let Err(error) = fetch_stories(&draft, found.iter().flatten().map(|it| it.number))
+        {
+            return requests.iter().map(|_| Err(error.clone())).collect();
+        }
+        let mut found = answers(found, questions.len());
         read.iter()
             .map(|it| {
                 let asked = it.as_ref().map_err(Clone::clone)?;
                 let mut duplicates = found.next().unwrap_or(Ok(Vec::new()))?;
-                self.core.name_stories(&mut duplicates)?;
+                self.core.name_stories(&draft, &mut duplicates)?;
                 let story = match asked.without {
-                    Some(number) => Some(self.core.story_of(number)?),
-                    None => self.core.story_to_join(&asked.subject, &duplicates)?,
+                    Some(number) => Some(story_of(&draft, number)?),
+                    None => self.core.story_to_join(&draft, &asked.subject, &duplicates)?,
                 };
                 Ok(Found { duplicates, story })
             })
@@ -191,7 +198,12 @@ impl Core {
         &self,
         questions: &[Question<'_>],
     ) -> Result<Vec<Vec<Duplicate>>, EngineError> {
-        parallel::parts(questions, |it| self.find_at_once(it, as_duplicate))
+        let work = |it: &[Question<'_>]| self.find_at_once(it, as_duplicate);
+        if self.is_far() {
+            parallel::far_parts(questions, work)
+        } else {
+            parallel::parts(questions, work)
+        }
     }
 
     /// The answers to one question, each with the tokens of the article.

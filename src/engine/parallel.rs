@@ -9,6 +9,8 @@ use crate::engine::error::EngineError;
 const PART: usize = 64;
 /// The same, at least.
 const PART_MIN: usize = 8;
+/// Items that are asked of a cluster together, at most.
+const FAR_PART: usize = 256;
 
 /// Does the work for each item; results in the order of the items.
 pub(super) fn each<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Send + Sync) -> Vec<R> {
@@ -24,6 +26,22 @@ pub(super) fn parts<T: Sync, R: Send>(
     work: impl Fn(&[T]) -> Result<Vec<R>, EngineError> + Send + Sync,
 ) -> Result<Vec<R>, EngineError> {
     let part = (items.len() / (2 * rayon::current_num_threads())).clamp(PART_MIN, PART);
+    parts_of(items, part, work)
+}
+
+/// The same where each part goes to another machine, so that there are few.
+pub(super) fn far_parts<T: Sync, R: Send>(
+    items: &[T],
+    work: impl Fn(&[T]) -> Result<Vec<R>, EngineError> + Send + Sync,
+) -> Result<Vec<R>, EngineError> {
+    parts_of(items, FAR_PART, work)
+}
+
+fn parts_of<T: Sync, R: Send>(
+    items: &[T],
+    part: usize,
+    work: impl Fn(&[T]) -> Result<Vec<R>, EngineError> + Send + Sync,
+) -> Result<Vec<R>, EngineError> {
     if items.len() <= part {
         return work(items);
     }

@@ -110,7 +110,7 @@ impl Engine {
             article_count: self.core.store.record_count()?,
             store_bytes: self.core.store.bytes()?,
             index: self.core.index.counts(),
-            standing_teasers: self.core.standing.len() as u64,
+            standing_teasers: Counter::Teasers.stored(self.core.store.as_ref())?,
             standing_bytes: self.core.standing.bytes(),
             stories: Counter::Stories.stored(self.core.store.as_ref())?,
             damaged: self.core.store.damage().count(),

@@ -166,6 +166,12 @@ pub(super) fn set(draft: &mut Draft, reference: Reference) -> Result<(), EngineE
     Ok(())
 }
 
+/// The rows that are looked at where a page points to an article.
+pub(super) fn keys(article: &ArticleId, page_url: &str, teaser: TeaserId) -> [(Space, Vec<u8>); 2] {
+    let own = place(article, page_url, teaser);
+    [(Space::Reference, own), (Space::Reference, article_prefix(article).to_vec())]
+}
+
 fn place(article: &ArticleId, page_url: &str, teaser: TeaserId) -> Vec<u8> {
     let page = hash::persistent_64(page_url.as_bytes()).to_le_bytes();
     key([&article_prefix(article), &page, &teaser.0])

@@ -5,6 +5,7 @@ use crate::engine::article::ArticleId;
 use crate::engine::error::{EngineError, Invalid, Problem};
 use crate::hash;
 use crate::store::draft::Draft;
+pub(super) use crate::store::{KEYS_END, prefix_end};
 use crate::store::{Space, Store, StoreError, View};
 
 /// Rows that one page of a list looks at, at most, however few of them pass.
@@ -13,8 +14,6 @@ const SCANNED_MAX: usize = 10_000;
 const BATCH: usize = 100;
 /// Bytes of the first part of a key that is of an article.
 pub(super) const PREFIX_BYTES: usize = 16;
-/// Behind every key.
-pub(super) const KEYS_END: [u8; 64] = [0xff; 64];
 
 /// What is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,9 +28,21 @@ pub(super) enum Counter {
     ResolutionNext,
     /// Stories of two members or more.
     Stories,
+    /// The next row of [`Space::ShelfLog`].
+    ShelfNext,
 }
 
 impl Counter {
+    /// All of them.
+    pub(super) const ALL: [Self; 6] = [
+        Self::TeaserNext,
+        Self::Teasers,
+        Self::ResolutionFirst,
+        Self::ResolutionNext,
+        Self::Stories,
+        Self::ShelfNext,
+    ];
+
     pub(super) fn key(self) -> &'static [u8] {
         match self {
             Self::TeaserNext => b"teaser_next",
@@ -39,19 +50,13 @@ impl Counter {
             Self::ResolutionFirst => b"resolution_first",
             Self::ResolutionNext => b"resolution_next",
             Self::Stories => b"stories",
+            Self::ShelfNext => b"shelf_next",
         }
     }
 
     /// Refuses a store of which one is damaged: nothing could be written.
     pub(super) fn check_all(store: &dyn Store) -> Result<(), StoreError> {
-        let all = [
-            Self::TeaserNext,
-            Self::Teasers,
-            Self::ResolutionFirst,
-            Self::ResolutionNext,
-            Self::Stories,
-        ];
-        all.into_iter().try_for_each(|it| it.stored(store).map(drop))
+        Self::ALL.into_iter().try_for_each(|it| it.stored(store).map(drop))
     }
 
     /// As it is stored.
@@ -112,11 +117,6 @@ pub(super) fn u32_at(key: &[u8], at: usize) -> Option<u32> {
 #[expect(clippy::big_endian_bytes, reason = "keys sort as the numbers do")]
 pub(super) fn u64_at(key: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_be_bytes(key.get(at..at + 8)?.try_into().ok()?))
-}
-
-/// Behind all keys that begin with a prefix, which is not all of 0xff.
-pub(super) fn prefix_end(prefix: &[u8]) -> Vec<u8> {
-    key([prefix, &KEYS_END])
 }
 
 /// The first part of keys that are of an article, whatever its content.

@@ -7,6 +7,7 @@
 pub(super) mod change;
 pub(super) mod record;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -231,17 +232,15 @@ impl Core {
         Draft::over_damage(Arc::clone(&self.store))
     }
 
-    /// The story that an article is in.
-    pub(super) fn story_of(&self, number: ArticleNumber) -> Result<StoryId, EngineError> {
-        story_of(&self.draft(), number)
-    }
-
     /// Says of each duplicate which story it is in.
     /// One whose story is damaged is left out.
-    pub(super) fn name_stories(&self, duplicates: &mut Vec<Duplicate>) -> Result<(), EngineError> {
-        let draft = self.draft();
+    pub(super) fn name_stories(
+        &self,
+        draft: &Draft,
+        duplicates: &mut Vec<Duplicate>,
+    ) -> Result<(), EngineError> {
         let mut failed = None;
-        duplicates.retain_mut(|duplicate| match story_of(&draft, duplicate.number) {
+        duplicates.retain_mut(|duplicate| match story_of(draft, duplicate.number) {
             Ok(story) => {
                 duplicate.story = story;
                 true
@@ -265,12 +264,41 @@ impl Core {
     /// The story that a text would join.
     pub(super) fn story_to_join(
         &self,
+        draft: &Draft,
         subject: &Subject,
         duplicates: &[Duplicate],
     ) -> Result<Option<StoryId>, EngineError> {
-        let chosen = change::choose(self, &self.draft(), (subject, duplicates), None)?;
+        let chosen = change::choose(self, draft, (subject, duplicates), None)?;
         Ok(chosen.map(|it| it.story))
     }
+}
+
+/// Reads the stories of articles together, with what is known of each.
+pub(super) fn fetch_stories(
+    draft: &Draft,
+    numbers: impl IntoIterator<Item = ArticleNumber>,
+) -> Result<(), EngineError> {
+    let numbers: Vec<ArticleNumber> = numbers.into_iter().collect();
+    draft.fetch(numbers.iter().map(|it| (Space::StoryOf, ordered_32(it.0).to_vec())))?;
+    let stories = stories_of(draft, numbers)?;
+    Ok(draft.fetch(stories.iter().map(|it| (Space::Story, story_key(*it).to_vec())))?)
+}
+
+/// Reads the members of the stories of articles together.
+pub(super) fn fetch_members(
+    draft: &Draft,
+    numbers: impl IntoIterator<Item = ArticleNumber>,
+) -> Result<(), EngineError> {
+    let stories = stories_of(draft, numbers)?;
+    let keys = stories.iter().map(|it| (Space::Member, story_key(*it).to_vec()));
+    Ok(draft.fetch_prefixes(keys)?)
+}
+
+fn stories_of(
+    draft: &Draft,
+    numbers: impl IntoIterator<Item = ArticleNumber>,
+) -> Result<BTreeSet<StoryId>, EngineError> {
+    numbers.into_iter().map(|it| story_of(draft, it)).collect()
 }
 
 pub(super) fn story_of(draft: &Draft, number: ArticleNumber) -> Result<StoryId, EngineError> {

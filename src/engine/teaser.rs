@@ -303,7 +303,12 @@ impl Core {
         teasers: &[Asked<'_>],
         depth: Depth,
     ) -> Result<Vec<TeaserAnswer>, EngineError> {
-        parallel::parts(teasers, |it| self.match_at_once(it, depth))
+        let work = |it: &[Asked<'_>]| self.match_at_once(it, depth);
+        if self.is_far() {
+            parallel::far_parts(teasers, work)
+        } else {
+            parallel::parts(teasers, work)
+        }
     }
 
     /// The answers to some teasers: one look-up and one read, and another read where

@@ -3,6 +3,7 @@
 //! as one (group commit).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -24,6 +25,7 @@ use crate::engine::watch::shelf;
 use crate::hash::HashSet;
 use crate::index::Filter;
 use crate::matching::overlap::Relation;
+use crate::store::Store;
 use crate::text::tokens::Tokens;
 
 /// Jobs that wait for the writer, at most; callers wait beyond that.
@@ -99,7 +101,7 @@ impl Writer {
     pub(super) fn start(
         core: Core,
         limits: Limits,
-        checkpoints: Option<Checkpoints>,
+        (checkpoints, shelf_seen): (Option<Checkpoints>, u64),
     ) -> Result<Self, EngineError> {
         let next = core.store.next_number()?.0.max(core.index.numbers_end());
         let import = Progress::under_way(core.store.as_ref())?;
@@ -111,7 +113,8 @@ impl Writer {
         let thread = thread::Builder::new()
             .name("writer".to_owned())
             .spawn(move || {
-                let committer = Committer::new(core, (next, limits), checkpoints, is_importing);
+                let mut committer = Committer::new(core, (next, limits), checkpoints, is_importing);
+                committer.shelf_seen = shelf_seen;
                 // Threads of its own: those of the common pool may wait for it.
                 match rayon::ThreadPoolBuilder::new().build() {
                     Ok(pool) => pool.install(move || committer.run(&queue)),
@@ -158,10 +161,23 @@ pub(super) struct Committer {
     pub(super) doubt: Option<Doubt>,
     /// Whether nothing but an import is written.
     pub(super) is_importing: bool,
+    /// Where the log of teasers that came and went is read on.
+    pub(super) shelf_seen: u64,
+    /// Whether this node wrote last.
+    wrote_last: bool,
     /// Whether a commit ended in a panic, so that what became of it is not known.
     has_panicked: bool,
     /// When a failure was logged last.
     failure_logged: Option<Duration>,
+}
+
+/// Ends the turn to write.
+struct TurnGuard(Arc<dyn Store>);
+
+impl Drop for TurnGuard {
+    fn drop(&mut self) {
+        self.0.end();
+    }
 }
 
 /// How far the teasers that wait were matched again.
@@ -196,6 +212,8 @@ impl Committer {
             recheck,
             doubt,
             is_importing,
+            shelf_seen: 0,
+            wrote_last: true,
             has_panicked: false,
             failure_logged,
         }
@@ -277,23 +295,58 @@ impl Committer {
     /// they are stored.
     fn work(&mut self, jobs: Vec<Job>, is_idle: bool) -> (u64, bool) {
         let now = self.core.clock.elapsed();
+        let sweeps = self.swept.is_none_or(|it| now.saturating_sub(it) >= SWEEP_INTERVAL);
+        if jobs.is_empty() && !sweeps && !is_idle {
+            return (0, true);
+        }
+        let _turn = match self.begin(!jobs.is_empty()) {
+            Ok(Some(turn)) => turn,
+            // Another node sees to what is due.
+            Ok(None) => {
+                self.swept = Some(now);
+                return (0, true);
+            }
+            Err(error) => {
+                self.log_failure(&error);
+                Commit::new(self).refuse(jobs, error);
+                self.swept = Some(now);
+                return (0, false);
+            }
+        };
         if !matches!(jobs.as_slice(), [Job::Import(_)]) && self.is_importing() {
             // Nothing expires either, for what refers to it is still to come.
             self.swept = Some(now);
             Commit::new(self).refuse(jobs, EngineError::ImportUnderWay);
             return (0, true);
         }
-        let sweeps = self.swept.is_none_or(|it| now.saturating_sub(it) >= SWEEP_INTERVAL);
-        if jobs.is_empty() && !sweeps && !is_idle {
-            return (0, true);
-        }
+        // Of the nodes that share a store, one looks again at teasers that wait.
+        let rechecks = is_idle && self.wrote_last;
         let mut commit = Commit::new(self);
-        let done = commit.run(jobs, (sweeps, is_idle));
+        let done = commit.run(jobs, (sweeps, rechecks));
         if sweeps {
             self.swept = (!done.has_more).then_some(now);
         }
         self.learn(&done.words);
         (done.changes, done.is_stored)
+    }
+
+    /// Takes the turn to write, and learns what others have written since the last one.
+    fn begin(&mut self, waits: bool) -> Result<Option<TurnGuard>, EngineError> {
+        let Some(turn) = self.core.store.begin(waits)? else { return Ok(None) };
+        let guard = TurnGuard(Arc::clone(&self.core.store));
+        if let Some(next) = turn.next {
+            self.next = next.0;
+        }
+        self.wrote_last = !turn.is_foreign;
+        if turn.is_foreign {
+            self.shelf_seen = shelf::follow(&self.core, self.shelf_seen)?;
+            self.is_importing = Progress::under_way(self.core.store.as_ref())?.is_some();
+            if self.core.words()?.is_some() {
+                self.learner = None;
+            }
+            self.core.notify();
+        }
+        Ok(Some(guard))
     }
 
     /// Whether nothing but an import is written. How its last part ended may not have been
@@ -314,6 +367,12 @@ impl Committer {
         let Some(dictionary) = stored.iter().find_map(|it| learner.add(it)) else { return };
         self.learner = None;
         match self.core.store.keep(&dictionary.to_bytes()) {
+            // Another node may have been first.
+            Ok(()) if self.core.store.is_shared() => {
+                if let Err(error) = self.core.words() {
+                    tracing::warn!(%error, "the dictionary is read when it is needed");
+                }
+            }
             Ok(()) => drop(self.core.dictionary.set(dictionary)),
             Err(error) => {
                 tracing::warn!(%error, "the dictionary was not kept, another start learns it again");

@@ -3,7 +3,6 @@
 
 use serde_json::json;
 
-use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::engine::error::EngineError;
 use crate::engine::page::PageRequest;
@@ -15,7 +14,7 @@ use crate::eval::data::{ArticleRow, Dataset};
 use crate::eval::report::{ArrivalReport, LargestStory};
 use crate::eval::teasers::Outcome;
 use crate::eval::teasers::truth::{Truth, Truths};
-use crate::eval::{PUT_BATCH, Watch, accepted, refuse, scratch_engine};
+use crate::eval::{Lab, PUT_BATCH, Watch, accepted, refuse};
 use crate::hash::{self, HashMap, HashSet};
 use crate::matching::overlap::Relation;
 use crate::matching::verdict::Verdict;
@@ -28,18 +27,19 @@ const PAGE: usize = 1000;
 /// Watches all teasers, and those of all pages; then puts all articles.
 pub(super) fn evaluate(
     data: &Dataset,
-    clock: &Clock,
+    lab: &Lab,
     watch: &Watch<'_>,
 ) -> Result<ArrivalReport, EngineError> {
-    let engine = scratch_engine(clock)?;
+    let engine = lab.engine()?;
     let mut report = ArrivalReport::default();
     let truths = Truths::of(data, 0);
     let named = watch_teasers(&engine, &truths, watch)?;
     watch_pages(&engine, data, watch)?;
     report.waited = engine.stats()?.standing_teasers;
-    let from = clock.elapsed();
+    let from = lab.clock.elapsed();
     report.articles = put_in_order(&engine, data, watch)?;
-    report.articles_per_second = report.articles as f64 / clock.since(from).as_secs_f64().max(1e-9);
+    report.articles_per_second =
+        report.articles as f64 / lab.clock.since(from).as_secs_f64().max(1e-9);
     let by_id: HashMap<&str, &ArticleRow> =
         data.articles.iter().map(|it| (it.id.as_str(), it)).collect();
     let mut cursor = engine.cursor(Since::Oldest)?;

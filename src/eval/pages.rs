@@ -5,13 +5,12 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 use serde_json::json;
 
-use crate::clock::Clock;
 use crate::engine::error::EngineError;
 use crate::engine::page::{PageAnswer, PageRequest};
 use crate::eval::data::PageRow;
 use crate::eval::measures::{Confusion, bag_overlap, f1, mean};
 use crate::eval::report::{OriginReport, PageBaseline, PageReport};
-use crate::eval::{Watch, accepted, scratch_engine};
+use crate::eval::{Lab, Watch, accepted};
 use crate::text::page::SegmentKind;
 use crate::text::tokens::{TokenHash, Tokens};
 
@@ -33,12 +32,12 @@ const BASELINES: [&str; 2] = ["best_run_of_lines_over_12_words", "whole_page"];
 /// Splits every page in an empty store, so that only its cues speak.
 pub(super) fn evaluate(
     rows: &[PageRow],
-    clock: &Clock,
+    lab: &Lab,
     watch: &Watch<'_>,
 ) -> Result<PageReport, EngineError> {
-    let engine = scratch_engine(clock)?;
+    let engine = lab.engine()?;
     watch.start("splitting pages", rows.len());
-    let from = clock.elapsed();
+    let from = lab.clock.elapsed();
     let answers: Vec<Result<PageAnswer, EngineError>> = rows
         .par_iter()
         .map(|row| {
@@ -48,7 +47,7 @@ pub(super) fn evaluate(
             answer
         })
         .collect();
-    let seconds = clock.since(from).as_secs_f64();
+    let seconds = lab.clock.since(from).as_secs_f64();
     let mut found = Vec::with_capacity(rows.len());
     for (row, answer) in rows.iter().zip(answers) {
         let Some(answer) = accepted(answer, ("pages", &row.id), watch)? else { continue };

@@ -8,14 +8,13 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 use serde_json::json;
 
-use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::engine::error::EngineError;
 use crate::engine::find::{Duplicate, FindRequest, RESULTS_MAX, Target};
 use crate::eval::baselines::{self, Likeness};
 use crate::eval::data::{ArticleRow, Dataset, PairRow};
 use crate::eval::report::PairReport;
-use crate::eval::{Watch, accepted, put_all, scratch_engine};
+use crate::eval::{Lab, Watch, accepted, put_all};
 use crate::hash::HashMap;
 use crate::matching::overlap::Relation;
 
@@ -77,14 +76,14 @@ fn is_copy(relation: Relation) -> bool {
 /// first.
 pub(super) fn evaluate(
     data: &Dataset,
-    clock: &Clock,
+    lab: &Lab,
     watch: &Watch<'_>,
 ) -> Result<PairReport, EngineError> {
     let (rows, texts) = read(data);
     let mut stored: Vec<usize> = rows.iter().map(|it| it.1[1]).collect();
     stored.sort_unstable();
     stored.dedup();
-    let engine = scratch_engine(clock)?;
+    let engine = lab.engine()?;
     let articles: Vec<ArticleRow> = stored
         .iter()
         .filter_map(|at| {

@@ -3,19 +3,18 @@
 
 use std::collections::BTreeMap;
 
-use crate::clock::Clock;
 use crate::engine::error::EngineError;
 use crate::engine::put::PutRequest;
 use crate::eval::data::{ArticleRow, Dataset};
 use crate::eval::measures::{adjusted_rand_index, components};
 use crate::eval::pairs::{Role, id_of, read, role};
 use crate::eval::report::ClusterReport;
-use crate::eval::{PUT_BATCH, Watch, accepted, scratch_engine};
+use crate::eval::{Lab, PUT_BATCH, Watch, accepted};
 
 /// Puts the texts in their order.
 pub(super) fn evaluate(
     data: &Dataset,
-    clock: &Clock,
+    lab: &Lab,
     watch: &Watch<'_>,
 ) -> Result<ClusterReport, EngineError> {
     let (rows, texts) = read(data);
@@ -25,7 +24,7 @@ pub(super) fn evaluate(
     used.dedup();
     let links = rows.iter().filter(|it| role(it.0) == Role::Copy).map(|it| (it.1[0], it.1[1]));
     let truth = components(texts.len(), links);
-    let engine = scratch_engine(clock)?;
+    let engine = lab.engine()?;
     watch.start("making stories", used.len());
     // For each text that is put: its group by the labels, and its story.
     let (mut groups, mut stories) = (Vec::new(), Vec::new());

@@ -7,7 +7,6 @@ pub(super) mod truth;
 use rayon::prelude::*;
 use serde_json::json;
 
-use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::engine::error::EngineError;
 use crate::engine::teaser::{TeaserAnswer, TeaserRequest};
@@ -15,7 +14,7 @@ use crate::eval::data::{ArticleRow, Dataset};
 use crate::eval::recombine::Sentences;
 use crate::eval::report::{Report, ScaleStep};
 use crate::eval::teasers::truth::{Class, Truth, Truths};
-use crate::eval::{Observer, Options, Watch, accepted, is_held_out, put_all, scratch_engine};
+use crate::eval::{Lab, Observer, Options, Watch, accepted, is_held_out, put_all};
 use crate::hash::HashMap;
 use crate::matching::verdict::Verdict;
 
@@ -69,15 +68,15 @@ struct Stages<'a> {
 pub(super) fn evaluate(
     data: &Dataset,
     options: Options,
-    (clock, observer): (&Clock, &dyn Observer),
+    (lab, observer): (&Lab, &dyn Observer),
     report: &mut Report,
 ) -> Result<(), EngineError> {
     let stages = stages(data, options);
     let truths = Truths::of(data, options.holdout_percent);
-    let engine = scratch_engine(clock)?;
+    let engine = lab.engine()?;
     let mut run = Run {
         engine,
-        clock,
+        lab,
         watch: observer,
         articles: HashMap::default(),
         stored: 0,
@@ -134,7 +133,7 @@ fn stages(data: &Dataset, options: Options) -> Stages<'_> {
 
 struct Run<'a> {
     engine: Engine,
-    clock: &'a Clock,
+    lab: &'a Lab,
     watch: &'a Watch<'a>,
     articles: HashMap<&'a str, &'a ArticleRow>,
     stored: usize,
@@ -148,9 +147,9 @@ impl<'a> Run<'a> {
         step: &str,
         report: &mut Report,
     ) -> Result<(), EngineError> {
-        let from = self.clock.elapsed();
+        let from = self.lab.clock.elapsed();
         let stored = put_all(&self.engine, rows, step, self.watch)?;
-        let seconds = self.clock.since(from).as_secs_f64();
+        let seconds = self.lab.clock.since(from).as_secs_f64();
         if self.recombined == 0 {
             report.articles_per_second = stored as f64 / seconds.max(1e-9);
         }
@@ -170,9 +169,9 @@ impl<'a> Run<'a> {
         for part in truths.teasers.chunks(BATCH) {
             let requests: Vec<TeaserRequest> =
                 part.iter().map(|it| TeaserRequest::of(it.row.teaser.clone())).collect();
-            let from = self.clock.elapsed();
+            let from = self.lab.clock.elapsed();
             let answers = self.engine.match_teasers(requests);
-            seconds += self.clock.since(from).as_secs_f64();
+            seconds += self.lab.clock.since(from).as_secs_f64();
             let answers: Vec<TeaserAnswer> = part
                 .iter()
                 .zip(answers)

@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use crate::hash;
+use crate::index::propose::Facts;
 use crate::index::{Entry, Facets};
 use crate::sketch::simhash::SimHash;
 
@@ -65,28 +66,6 @@ impl Columns {
         gone
     }
 
-    #[inline]
-    pub(super) fn facets(&self, number: u32) -> Facets {
-        let column = self.column(number);
-        let is_known = column.published_s != TIME_UNKNOWN;
-        Facets {
-            site: column.site,
-            language: column.language,
-            published_s: is_known.then_some(column.published_s),
-        }
-    }
-
-    #[inline]
-    pub(super) fn simhash(&self, number: u32) -> SimHash {
-        SimHash::from_bits(self.simhashes.get(number as usize).copied().unwrap_or_default())
-    }
-
-    #[inline]
-    pub(super) fn anchor_count(&self, number: u32) -> u32 {
-        let column = self.column(number);
-        if column.is_present() { column.anchor_count } else { 0 }
-    }
-
     /// One above the greatest number that has been.
     pub(super) fn len(&self) -> usize {
         self.all.len()
@@ -135,6 +114,30 @@ impl Columns {
     #[inline]
     fn column(&self, number: u32) -> &Column {
         self.all.get(number as usize).unwrap_or(&NO_COLUMN)
+    }
+}
+
+impl Facts for Columns {
+    #[inline]
+    fn facets(&self, number: u32) -> Facets {
+        let column = self.column(number);
+        let is_known = column.published_s != TIME_UNKNOWN;
+        Facets {
+            site: column.site,
+            language: column.language,
+            published_s: is_known.then_some(column.published_s),
+        }
+    }
+
+    #[inline]
+    fn simhash(&self, number: u32) -> SimHash {
+        SimHash::from_bits(self.simhashes.get(number as usize).copied().unwrap_or_default())
+    }
+
+    #[inline]
+    fn anchor_count(&self, number: u32) -> u32 {
+        let column = self.column(number);
+        if column.is_present() { column.anchor_count } else { 0 }
     }
 }
 

@@ -14,6 +14,7 @@ use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::hash;
 use crate::index::numbers::Numbers;
+use crate::index::propose::{Facts, Lists};
 use crate::index::slots::Slots;
 use crate::index::table::{Run, Table};
 use crate::index::votes::Votes;
@@ -24,7 +25,7 @@ pub(super) const POPULAR_ABOVE: u32 = 32;
 
 /// Postings of one key that are looked at to find those that pass a filter, at
 /// most.
-const VISITED_MAX: usize = 16_384;
+pub(super) const VISITED_MAX: usize = 16_384;
 /// Keys that are looked up, or put in, under one lock, at most.
 const LOCKED_KEYS_MAX: usize = 512;
 /// Homes of a table that grows before it is locked, and how many postings ahead.
@@ -119,7 +120,7 @@ impl Postings {
     }
 
     /// Counts `weight` for every article of a key that is a candidate already.
-    pub(super) fn confirm(&self, key: u64, votes: &mut Votes<'_>, weight: u32) {
+    pub(super) fn confirm<C: Facts>(&self, key: u64, votes: &mut Votes<'_, C>, weight: u32) {
         match run(&self.read(), key) {
             Run::Few(few) => {
                 few.numbers().iter().for_each(|it| votes.confirm(*it, weight));
@@ -176,7 +177,35 @@ impl Postings {
     }
 }
 
+impl Lists for Postings {
+    fn find(&self, keys: &[u64]) -> Found {
+        Self::find(self, keys)
+    }
+
+    #[inline]
+    fn each(&self, key: u64, first: u32, count_max: usize, visit: impl FnMut(u32) -> bool) {
+        Self::each(self, key, first, count_max, visit);
+    }
+
+    fn confirm<C: Facts>(&self, key: u64, votes: &mut Votes<'_, C>, weight: u32) {
+        Self::confirm(self, key, votes, weight);
+    }
+}
+
 impl Found {
+    /// What some lists have: of each the number of postings, and its numbers.
+    pub(super) fn of<'a>(lists: impl Iterator<Item = (u32, &'a [u32])>) -> Self {
+        let mut found = Self::default();
+        for (frequency, numbers) in lists {
+            let start = u32::try_from(found.numbers.len()).unwrap_or(u32::MAX);
+            if frequency <= POPULAR_ABOVE {
+                found.numbers.extend_from_slice(numbers);
+            }
+            found.keys.push(FoundKey { frequency, start });
+        }
+        found
+    }
+
     /// In how many articles each key is.
     pub(super) fn frequencies(&self, keys: Range<usize>) -> impl Iterator<Item = u32> + '_ {
         self.keys.get(keys).unwrap_or_default().iter().map(|it| it.frequency)

@@ -128,6 +128,14 @@ impl StandingIndex {
         self.terms.remove(&keys.terms, number);
     }
 
+    /// Forgets all.
+    pub fn clear(&self) {
+        for postings in [&self.anchors, &self.singles, &self.terms] {
+            postings.clear();
+        }
+        self.needs.write().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// Teasers.
     pub fn len(&self) -> usize {
         self.needs.read().unwrap_or_else(PoisonError::into_inner).len()

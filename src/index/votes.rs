@@ -1,7 +1,7 @@
 //! The candidates of one question and what speaks for each. Knows columns, and not
 //! where postings come from.
 
-use crate::index::columns::Columns;
+use crate::index::propose::Facts;
 use crate::index::{CANDIDATES_MAX, Filter};
 use crate::store::ArticleNumber;
 
@@ -12,17 +12,17 @@ const EMPTY: u64 = u64::MAX;
 
 /// Numbers with their votes: an open-addressing table of at most half its slots, a
 /// number above its votes.
-pub(super) struct Votes<'a> {
+pub(super) struct Votes<'a, C> {
     filter: &'a Filter,
-    columns: &'a Columns,
+    columns: &'a C,
     /// Whether only numbers are filtered, so that no facets are looked at.
     is_open: bool,
     slots: Vec<u64>,
     len: usize,
 }
 
-impl<'a> Votes<'a> {
-    pub(super) fn new(filter: &'a Filter, columns: &'a Columns) -> Self {
+impl<'a, C: Facts> Votes<'a, C> {
+    pub(super) fn new(filter: &'a Filter, columns: &'a C) -> Self {
         let Filter { sites, other_than_site, languages, published_s, numbers: _ } = filter;
         let is_open = sites.is_empty()
             && other_than_site.is_none()

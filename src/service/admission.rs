@@ -20,6 +20,10 @@ pub(super) const CALLS_MAX: usize = 4096;
 /// Calls that may wait for a commit at once.
 const WRITES_MAX: usize = 256;
 
+/// Reads that may be under way at once, where they wait for a cluster, beside those that the
+/// processors have room for.
+const FAR_READS: usize = 128;
+
 /// The way to the engine.
 #[derive(Debug, Clone)]
 pub(super) struct Admission(Arc<State>);
@@ -54,6 +58,10 @@ impl Admission {
 
     /// Lets calls in.
     pub(super) fn open(&self, engine: Engine) {
+        if engine.is_far() {
+            // They wait for other machines, not for the processor.
+            self.0.reads.add_permits(FAR_READS);
+        }
         *self.0.engine.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(engine));
     }
 
@@ -97,6 +105,12 @@ impl Admission {
             tracing::error!(is_panic = error.is_panic(), "a call ended in a panic");
             ApiError::Fault
         })
+    }
+
+    /// Whether the engine's calls wait for other machines.
+    pub(super) fn is_far(&self) -> bool {
+        let engine = self.0.engine.read().unwrap_or_else(PoisonError::into_inner);
+        engine.as_ref().is_some_and(|it| it.is_far())
     }
 
     /// Runs work of some ten microseconds on the engine, on this thread.

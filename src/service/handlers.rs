@@ -184,7 +184,8 @@ impl DoublonService for Handlers {
         let call = Call::of(&request)?;
         let teaser = convert::match_teaser(request.into_inner()).map_err(ApiError::from)?;
         let work = watching(&call, teaser.watch.is_some())?;
-        if work == Work::Read && teaser.text.len() <= SHORT_TEASER_BYTES {
+        let is_short = teaser.text.len() <= SHORT_TEASER_BYTES;
+        if work == Work::Read && is_short && !self.admission.is_far() {
             let found = self.admission.run_here(|it| only(it.match_teasers(vec![teaser])));
             let found = found.and_then(|it| it.map_err(ApiError::from))?;
             return Ok(Response::new(convert::matched(&found)));

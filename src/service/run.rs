@@ -4,6 +4,7 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use crate::auth::file::FileError;
 use crate::clock::Clock;
 use crate::engine::error::EngineError;
 use crate::engine::{Engine, Options};
+use crate::index;
 use crate::index::Index;
 use crate::index::memory::MemoryIndex;
 use crate::service::admission::Admission;
@@ -118,14 +120,15 @@ pub async fn run(
         drop(stopped.await);
     }));
     tokio::pin!(shutdown);
-    let (data_dir, drain_timeout) = (settings.data_dir.clone(), settings.drain_timeout);
+    let place = Place::of(&settings);
+    let drain_timeout = settings.drain_timeout;
     let opening = task::spawn_blocking(move || open(settings, clock));
     tokio::select! {
         engine = opening => admission.open(heard(engine??, &signal)),
         () = &mut shutdown => return Ok(()),
     }
     set_health(&health, ServingStatus::Serving).await;
-    announce(address, data_dir.as_deref());
+    announce(address, &place);
     shutdown.await;
     set_health(&health, ServingStatus::NotServing).await;
     tracing::info!("stopping: no new calls, waiting for those under way");
@@ -144,11 +147,30 @@ fn heard(engine: Engine, signal: &Arc<watch::Sender<Signal>>) -> Engine {
     engine
 }
 
-fn announce(address: SocketAddr, data_dir: Option<&std::path::Path>) {
-    if let Some(folder) = data_dir {
-        tracing::info!(data_dir = %folder.display(), "articles are on the disk");
-    } else {
-        tracing::warn!("articles are in memory: they end with this process");
+/// Where articles are kept, as the log says it.
+enum Place {
+    Memory,
+    Folder(PathBuf),
+    Cluster(String),
+}
+
+impl Place {
+    fn of(settings: &Settings) -> Self {
+        match (&settings.cluster, &settings.data_dir) {
+            (Some(cluster), _) => Self::Cluster(cluster.prefix.clone()),
+            (None, Some(folder)) => Self::Folder(folder.clone()),
+            (None, None) => Self::Memory,
+        }
+    }
+}
+
+fn announce(address: SocketAddr, place: &Place) {
+    match place {
+        Place::Memory => tracing::warn!("articles are in memory: they end with this process"),
+        Place::Folder(folder) => {
+            tracing::info!(data_dir = %folder.display(), "articles are on the disk");
+        }
+        Place::Cluster(prefix) => tracing::info!(prefix, "articles are in the cluster"),
     }
     // Scripts wait for this line, whatever else is logged.
     tracing::info!(target: LISTENING_TARGET, "listening on {address}");
@@ -219,6 +241,7 @@ where
 fn open(settings: Settings, clock: Clock) -> Result<Engine, EngineError> {
     let Settings {
         data_dir,
+        cluster,
         keeps_text,
         checks_pages,
         cache_bytes,
@@ -229,16 +252,17 @@ fn open(settings: Settings, clock: Clock) -> Result<Engine, EngineError> {
         teasers_max,
         security: _,
     } = settings;
-    let store: Arc<dyn Store> = match &data_dir {
-        Some(folder) => {
+    let memory = || Arc::new(MemoryIndex::default());
+    let (store, index): (Arc<dyn Store>, Arc<dyn Index>) = match (cluster, &data_dir) {
+        (Some(cluster), _) => index::cluster::open(cluster, clock.clone())?,
+        (None, Some(folder)) => {
             let checked = if checks_pages { u64::MAX } else { CHECKED_BYTES_MAX };
-            Arc::new(EmbeddedStore::open_checked(folder, cache_bytes, checked)?)
+            (Arc::new(EmbeddedStore::open_checked(folder, cache_bytes, checked)?), memory())
         }
-        None => Arc::new(EmbeddedStore::in_memory()?),
+        (None, None) => (Arc::new(EmbeddedStore::in_memory()?), memory()),
     };
     let timer = clock.clone();
     let mut reported = timer.elapsed();
-    let index: Arc<dyn Index> = Arc::new(MemoryIndex::default());
     let options = Options {
         folder: data_dir,
         clock,

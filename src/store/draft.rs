@@ -1,25 +1,36 @@
 //! Rows as they will be when a commit is done: what the writer reads of them, changes,
 //! and reads again before it commits.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::{Bound, Range};
 use std::sync::Arc;
 
-use crate::store::{Row, Space, Store, StoreError, Write};
+use crate::store::{Row, RowKey, Space, Store, StoreError, Write, prefix_end};
 
 /// Changes of rows that are not committed yet.
 #[derive(Debug)]
 pub struct Draft {
     under: Arc<dyn Store>,
     /// The value that a row will have; `None` where it is removed.
-    changed: BTreeMap<(Space, Vec<u8>), Option<Vec<u8>>>,
+    changed: BTreeMap<RowKey, Option<Vec<u8>>>,
     writes_over_damage: bool,
+    /// Rows that were read: nothing else changes them as long as the draft lives.
+    read: RefCell<BTreeMap<RowKey, Option<Vec<u8>>>>,
+    /// Rows that begin with some bytes, all of which were read.
+    read_prefixes: RefCell<BTreeMap<RowKey, Vec<Row>>>,
 }
 
 impl Draft {
     /// No change yet.
     pub fn new(under: Arc<dyn Store>) -> Self {
-        Self { under, changed: BTreeMap::new(), writes_over_damage: false }
+        Self {
+            under,
+            changed: BTreeMap::new(),
+            writes_over_damage: false,
+            read: RefCell::default(),
+            read_prefixes: RefCell::default(),
+        }
     }
 
     /// The same for the writer: a row that is damaged counts as none, so that what is
@@ -28,21 +39,62 @@ impl Draft {
         Self { writes_over_damage: true, ..Self::new(under) }
     }
 
+    /// Reads rows together that will be asked for.
+    pub fn fetch(&self, keys: impl IntoIterator<Item = RowKey>) -> Result<(), StoreError> {
+        if !self.under.is_shared() {
+            // One look after the other costs as much.
+            return Ok(());
+        }
+        let is_new =
+            |it: &RowKey| !self.changed.contains_key(it) && !self.read.borrow().contains_key(it);
+        let mut keys: Vec<RowKey> = keys.into_iter().filter(is_new).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        if !keys.is_empty() {
+            let rows = self.under.each_row(&keys)?;
+            self.read.borrow_mut().extend(keys.into_iter().zip(rows));
+        }
+        Ok(())
+    }
+
+    /// Reads rows together that begin with some bytes.
+    pub fn fetch_prefixes(
+        &self,
+        prefixes: impl IntoIterator<Item = RowKey>,
+    ) -> Result<(), StoreError> {
+        if !self.under.is_shared() {
+            return Ok(());
+        }
+        let is_new = |it: &RowKey| !self.read_prefixes.borrow().contains_key(it);
+        let prefixes: Vec<RowKey> = prefixes.into_iter().filter(is_new).collect();
+        if !prefixes.is_empty() {
+            let rows = self.under.each_prefix(&prefixes)?;
+            self.read_prefixes.borrow_mut().extend(prefixes.into_iter().zip(rows));
+        }
+        Ok(())
+    }
+
     /// The row with this key.
     pub fn row(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        match self.changed.get(&(space, key.to_vec())) {
-            Some(changed) => Ok(changed.clone()),
-            None => match self.under.row(space, key) {
-                // What a counter was cannot be had again.
-                Err(StoreError::DamagedRow(damage))
-                    if self.writes_over_damage && space != Space::Counter =>
-                {
-                    self.under.damage().note(damage);
-                    Ok(None)
-                }
-                row => row,
-            },
+        let place = (space, key.to_vec());
+        if let Some(changed) = self.changed.get(&place) {
+            return Ok(changed.clone());
         }
+        if let Some(read) = self.read.borrow().get(&place) {
+            return Ok(read.clone());
+        }
+        let row = match self.under.row(space, key) {
+            // What a counter was cannot be had again.
+            Err(StoreError::DamagedRow(damage))
+                if self.writes_over_damage && space != Space::Counter =>
+            {
+                self.under.damage().note(damage);
+                None
+            }
+            row => row?,
+        };
+        self.read.borrow_mut().insert(place, row.clone());
+        Ok(row)
     }
 
     /// The rows of a space whose keys are in a range, ascending, at most `count_max`.
@@ -59,7 +111,11 @@ impl Draft {
         let range = (Bound::Included((space, start)), Bound::Excluded((space, end)));
         let changed: Vec<_> = self.changed.range(range).collect();
         // Each change takes the place of one stored row at most.
-        let stored = self.under.rows(space, keys, count_max.saturating_add(changed.len()))?;
+        let known = self.read_prefixes.borrow().get(&(space, keys.start.to_vec())).cloned();
+        let stored = match known.filter(|_| keys.end == prefix_end(keys.start)) {
+            Some(rows) => rows,
+            None => self.under.rows(space, keys, count_max.saturating_add(changed.len()))?,
+        };
         let mut rows: BTreeMap<Vec<u8>, Vec<u8>> = stored.into_iter().collect();
         for ((_, key), value) in changed {
             match value {

@@ -39,7 +39,10 @@ use crate::store::embedded::mend::Held;
 use crate::store::embedded::pages::guarded;
 use crate::store::embedded::place::Place;
 use crate::store::embedded::tables::{BARE_ROWS, Snapshot, Tables, open_pack};
-use crate::store::{ArticleNumber, Part, Row, Space, State, Store, StoreError, View, Write};
+use crate::store::{
+    ArticleNumber, Part, Row, RowKey, Space, State, Store, StoreError, Turn, View, Write,
+    prefix_end,
+};
 
 /// Version of the tables above.
 pub const FORMAT: u32 = 5;
@@ -298,6 +301,32 @@ impl Store for EmbeddedStore {
 
     fn row(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         self.look(|it| guarded(|| it.row(space, key)))
+    }
+
+    fn each_row(&self, keys: &[RowKey]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        keys.iter().map(|(space, key)| Store::row(self, *space, key)).collect()
+    }
+
+    fn each_prefix(&self, prefixes: &[RowKey]) -> Result<Vec<Vec<Row>>, StoreError> {
+        let rows = |(space, prefix): &RowKey| {
+            let end = prefix_end(prefix);
+            Store::rows(self, *space, prefix.as_slice()..end.as_slice(), usize::MAX)
+        };
+        prefixes.iter().map(rows).collect()
+    }
+
+    fn begin(&self, _: bool) -> Result<Option<Turn>, StoreError> {
+        Ok(Some(Turn::ALONE))
+    }
+
+    fn end(&self) {}
+
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    fn primary(&self) -> Option<Arc<dyn Store>> {
+        None
     }
 
     fn rows(

@@ -6,7 +6,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::store::damage::{Damage, DamageLog};
-use crate::store::{ArticleNumber, Part, Row, Space, State, Store, StoreError, View, Write};
+use crate::store::{
+    ArticleNumber, Part, Row, RowKey, Space, State, Store, StoreError, Turn, View, Write,
+};
 
 /// A store with some records more, and some less. It cannot be written to.
 #[derive(Debug)]
@@ -79,6 +81,14 @@ impl Store for PendingStore {
         self.under.row(space, key)
     }
 
+    fn each_row(&self, keys: &[RowKey]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        self.under.each_row(keys)
+    }
+
+    fn each_prefix(&self, prefixes: &[RowKey]) -> Result<Vec<Vec<Row>>, StoreError> {
+        self.under.each_prefix(prefixes)
+    }
+
     fn rows(
         &self,
         space: Space,
@@ -86,6 +96,20 @@ impl Store for PendingStore {
         count_max: usize,
     ) -> Result<Vec<Row>, StoreError> {
         self.under.rows(space, keys, count_max)
+    }
+
+    fn begin(&self, _: bool) -> Result<Option<Turn>, StoreError> {
+        Err(StoreError::ReadOnly)
+    }
+
+    fn end(&self) {}
+
+    fn is_shared(&self) -> bool {
+        self.under.is_shared()
+    }
+
+    fn primary(&self) -> Option<Arc<dyn Store>> {
+        self.under.primary()
     }
 
     fn commit(&self, _: &[Write]) -> Result<(), StoreError> {

@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub(crate) mod place;
 pub(crate) mod process;
+pub(crate) mod redis;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -27,7 +29,8 @@ pub(crate) struct Server {
 /// What a test serves with.
 pub(crate) fn settings(data_dir: Option<PathBuf>) -> Settings {
     let (cache_bytes, drain_timeout) = (16 << 20, Duration::from_secs(5));
-    Settings { cache_bytes, drain_timeout, ..Settings::new(data_dir) }
+    let cluster = place::settings(data_dir.as_deref());
+    Settings { cache_bytes, drain_timeout, cluster, ..Settings::new(data_dir) }
 }
 
 impl Server {

@@ -8,6 +8,7 @@ use crate::engine::find::{Duplicate, Question};
 use crate::engine::put::{OnDuplicate, PutOutcome};
 use crate::engine::record::StoredArticle;
 use crate::engine::revision::{Content, Revision};
+use crate::engine::rows::Counter;
 use crate::engine::story::change::{self, Joining, Left};
 use crate::engine::{revision, rows, story};
 use crate::hash::HashMap;
@@ -29,6 +30,7 @@ impl Commit<'_> {
         for (at, found) in found.iter_mut().enumerate() {
             self.decide_put(at, found)?;
         }
+        self.fetch_rows(&found)?;
         self.leave_stories(core)?;
         for (at, found) in found.into_iter().enumerate() {
             self.join_story(core, at, found)?;
@@ -85,6 +87,23 @@ impl Commit<'_> {
             OnDuplicate::Store | OnDuplicate::Skip | OnDuplicate::StoreWithoutText => {}
         }
         Ok(())
+    }
+
+    /// Reads together what will be looked at.
+    fn fetch_rows(&self, found: &[Found]) -> Result<(), EngineError> {
+        let draft = &self.draft;
+        draft.fetch(Counter::ALL.map(|it| (Space::Counter, it.key().to_vec())))?;
+        let named = found.iter().flat_map(|it| it.named.iter().chain(it.all.iter().flatten()));
+        let removed = || self.removed.iter().map(|it| it.number);
+        let unchanged = self.puts.iter().filter_map(Put::number);
+        let all = named.map(|it| it.number).chain(removed()).chain(unchanged);
+        story::fetch_stories(draft, all)?;
+        story::fetch_members(draft, removed())?;
+        let prefixes = self.removed.iter().flat_map(|it| {
+            let prefix = rows::article_prefix(&it.features.id).to_vec();
+            [(Space::Reference, prefix.clone()), (Space::Revision, prefix)]
+        });
+        Ok(draft.fetch_prefixes(prefixes)?)
     }
 
     fn leave_stories(&mut self, core: &Core) -> Result<(), EngineError> {

@@ -6,10 +6,10 @@ use crate::engine::core::Core;
 use crate::engine::error::EngineError;
 use crate::engine::put::RESOLVED_NAMED_MAX;
 use crate::engine::reference;
-use crate::engine::rows::{Counter, KEYS_END, key, u32_at};
-use crate::engine::teaser::{Asked, Depth, TeaserMatch, read_teaser};
+use crate::engine::rows::{Counter, KEYS_END, key, ordered_32, u32_at};
+use crate::engine::teaser::{Asked, Depth, TeaserAnswer, TeaserMatch, read_teaser};
 use crate::engine::watch::record::{Resolution, Sighting, StandingTeaser, TeaserId};
-use crate::engine::watch::resolve;
+use crate::engine::watch::resolve::{self, Resolved};
 use crate::engine::watch::shelf::{self, Seen, sequence_key};
 use crate::engine::writer::WatchJob;
 use crate::index::Filter;
@@ -49,6 +49,7 @@ impl Commit<'_> {
         });
         let (places, articles): (Vec<usize>, Vec<(ArticleNumber, &FieldTokens)>) = stored.unzip();
         let arrived = resolve::arrivals(core, &articles)?;
+        self.fetch_resolved(&arrived)?;
         for (at, resolved) in places.into_iter().zip(arrived) {
             let mut resolutions = Vec::new();
             for (teaser, matched) in resolved {
@@ -61,6 +62,22 @@ impl Commit<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Reads together what is known of the teasers that have found their articles.
+    fn fetch_resolved(&self, arrived: &[Vec<Resolved>]) -> Result<(), EngineError> {
+        let draft = &self.draft;
+        let numbers = arrived.iter().flatten().map(|it| (Space::Teaser, ordered_32(it.0).to_vec()));
+        draft.fetch(numbers)?;
+        let mut keys = Vec::new();
+        for (number, matched) in arrived.iter().flatten() {
+            let Some(row) = draft.row(Space::Teaser, &ordered_32(*number))? else { continue };
+            let teaser = StandingTeaser::decode(&row)?;
+            for sighting in &teaser.sightings {
+                keys.extend(reference::keys(&matched.id, &sighting.page_url, teaser.id));
+            }
+        }
+        Ok(draft.fetch(keys)?)
     }
 
     /// A teaser that waits has found its article; `None` if it waits no longer.
@@ -113,6 +130,7 @@ impl Commit<'_> {
             })
             .collect();
         let answers = core.match_teasers(&asked, Depth::Terms)?;
+        self.fetch_watched(core, &answers)?;
         for (at, mut answer) in answers.into_iter().enumerate() {
             let Some(Watched { job, .. }) = self.watches.get(at) else { continue };
             let id = TeaserId::of(&job.tokens.hashes);
@@ -138,6 +156,26 @@ impl Commit<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Reads together what is known of the teasers that are watched, and of the pages that
+    /// they stand on.
+    fn fetch_watched(&self, core: &Core, answers: &[TeaserAnswer]) -> Result<(), EngineError> {
+        let ids = self.watches.iter().map(|it| TeaserId::of(&it.job.tokens.hashes));
+        let ids: Vec<TeaserId> = ids.collect();
+        let counters = Counter::ALL.map(|it| (Space::Counter, it.key().to_vec()));
+        let watched = ids.iter().map(|it| (Space::TeaserId, it.0.to_vec()));
+        let referred = self.watches.iter().zip(&ids).zip(answers).flat_map(|((it, id), answer)| {
+            let best = answer.matches.first().filter(|_| answer.verdict == Verdict::Match);
+            let page_url = sighting(&it.job, core).page_url;
+            best.map(|best| reference::keys(&best.id, &page_url, *id)).into_iter().flatten()
+        });
+        self.draft.fetch(counters.into_iter().chain(watched).chain(referred))?;
+        let mut numbers = Vec::new();
+        for id in ids {
+            numbers.extend(shelf::find(&self.draft, id)?);
+        }
+        Ok(self.draft.fetch(numbers.iter().map(|it| (Space::Teaser, ordered_32(*it).to_vec())))?)
     }
 
     /// Teasers that were seen too long ago, and those beyond what is kept; resolutions

@@ -29,40 +29,83 @@ pub(in crate::engine) fn arrivals(
     core: &Core,
     articles: &[(ArticleNumber, &FieldTokens)],
 ) -> Result<Vec<Vec<Resolved>>, EngineError> {
-    parallel::parts(articles, |part| part.iter().map(|it| arrival(core, *it)).collect())
-}
-
-fn arrival(
-    core: &Core,
-    (number, fields): (ArticleNumber, &FieldTokens),
-) -> Result<Vec<Resolved>, EngineError> {
-    let mut shingles = shingle::shingles(fields.whole());
-    shingles.sort_unstable();
-    shingles.dedup();
-    let terms = term::distinct(fields.leading());
-    let proposed = core.standing.propose(ArrivalQuery { shingles: &shingles, terms: &terms });
-    if proposed.is_empty() {
-        return Ok(Vec::new());
-    }
-    let filter = Filter { numbers: number.0..number.0.saturating_add(1), ..Filter::all() };
-    let mut read = Vec::new();
-    for teaser in proposed {
-        let row = core.store.row(Space::Teaser, &ordered_32(teaser))?;
-        let Some(row) = row else { continue };
-        if let Ok(tokens) = read_teaser(&StandingTeaser::decode(&row)?.text, &core.cues)
-            && may_belong(&tokens, fields, &terms)
-        {
-            read.push((teaser, tokens));
+    let proposed = parallel::parts(articles, |part| {
+        Ok(part.iter().map(|it| Proposed::of(core, *it)).collect::<Vec<_>>())
+    })?;
+    let numbers = proposed.iter().flat_map(|it| &it.teasers);
+    let keys: Vec<(Space, Vec<u8>)> =
+        numbers.map(|it| (Space::Teaser, ordered_32(*it).to_vec())).collect();
+    let mut rows = core.store.each_row(&keys)?.into_iter();
+    let mut waiting: Vec<Waiting<'_>> = Vec::new();
+    for (at, proposed) in proposed.iter().enumerate() {
+        for (teaser, row) in proposed.teasers.iter().zip(rows.by_ref()) {
+            let Some(row) = row else { continue };
+            let text = StandingTeaser::decode(&row)?.text;
+            waiting.push(Waiting { at, teaser: *teaser, text, proposed });
         }
     }
-    let asked: Vec<Asked<'_>> =
-        read.iter().map(|(_, tokens)| Asked { tokens, filter: &filter, max_results: 1 }).collect();
+    let read = parallel::each(waiting, |it| it.read(core));
+    let read: Vec<Read<'_>> = read.into_iter().flatten().collect();
+    let asked: Vec<Asked<'_>> = read
+        .iter()
+        .map(|it| Asked { tokens: &it.tokens, filter: it.filter, max_results: 1 })
+        .collect();
     let answers = core.match_teasers(&asked, Depth::Terms)?;
-    let resolved = read.iter().zip(answers).filter_map(|((teaser, _), answer)| {
-        let matched = answer.matches.into_iter().next()?;
-        (matched.verdict == Verdict::Match).then_some((*teaser, matched))
-    });
-    Ok(resolved.collect())
+    let mut resolved: Vec<Vec<Resolved>> = articles.iter().map(|_| Vec::new()).collect();
+    for (read, answer) in read.iter().zip(answers) {
+        if let Some(matched) = answer.matches.into_iter().next()
+            && matched.verdict == Verdict::Match
+            && let Some(resolved) = resolved.get_mut(read.at)
+        {
+            resolved.push((read.teaser, matched));
+        }
+    }
+    Ok(resolved)
+}
+
+/// An article, and the teasers that may be its.
+struct Proposed<'a> {
+    fields: &'a FieldTokens,
+    terms: Vec<Term>,
+    filter: Filter,
+    teasers: Vec<u32>,
+}
+
+/// A teaser that may be an article's.
+struct Waiting<'a> {
+    at: usize,
+    teaser: u32,
+    text: String,
+    proposed: &'a Proposed<'a>,
+}
+
+/// One that probably is.
+struct Read<'a> {
+    at: usize,
+    teaser: u32,
+    tokens: Tokens,
+    filter: &'a Filter,
+}
+
+impl<'a> Proposed<'a> {
+    fn of(core: &Core, (number, fields): (ArticleNumber, &'a FieldTokens)) -> Self {
+        let mut shingles = shingle::shingles(fields.whole());
+        shingles.sort_unstable();
+        shingles.dedup();
+        let terms = term::distinct(fields.leading());
+        let teasers = core.standing.propose(ArrivalQuery { shingles: &shingles, terms: &terms });
+        let filter = Filter { numbers: number.0..number.0.saturating_add(1), ..Filter::all() };
+        Self { fields, terms, filter, teasers }
+    }
+}
+
+impl<'a> Waiting<'a> {
+    fn read(self, core: &Core) -> Option<Read<'a>> {
+        let Self { at, teaser, text, proposed } = self;
+        let tokens = read_teaser(&text, &core.cues).ok()?;
+        let may_belong = may_belong(&tokens, proposed.fields, &proposed.terms);
+        may_belong.then_some(Read { at, teaser, tokens, filter: &proposed.filter })
+    }
 }
 
 /// Whether a teaser may be answered MATCH with an article, told by the two alone: much of

@@ -1,6 +1,8 @@
 //! The shelf: teasers that wait, as rows, and what they are found by. Only the writer
 //! puts on it and takes from it.
 
+use prost::Message;
+
 use crate::engine::core::Core;
 use crate::engine::error::EngineError;
 use crate::engine::rows::{Counter, KEYS_END, key, ordered_32, ordered_64, u32_at};
@@ -14,24 +16,99 @@ use crate::text::tokens::TokenHash;
 
 /// Rows read at a time at start.
 const BATCH: usize = 10_000;
+/// Commits whose changes are told to other nodes; who has missed more reads all teasers.
+const LOG_ROWS: u64 = 8192;
 
 /// Changes of the shelf that the index learns of once they are committed.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct ShelfChanges {
-    added: Vec<(u32, StandingKeys)>,
-    removed: Vec<(u32, StandingKeys)>,
+    added: Vec<Change>,
+    removed: Vec<Change>,
+}
+
+/// A teaser that comes or goes.
+#[derive(Debug)]
+struct Change {
+    number: u32,
+    text: String,
+    keys: StandingKeys,
+}
+
+/// The changes of one commit, as other nodes learn of them: a protobuf message.
+#[derive(Clone, PartialEq, Message)]
+struct LogRow {
+    #[prost(message, repeated, tag = "1")]
+    added: Vec<LogItem>,
+    #[prost(message, repeated, tag = "2")]
+    removed: Vec<LogItem>,
+}
+
+/// A teaser in it.
+#[derive(Clone, PartialEq, Message)]
+struct LogItem {
+    #[prost(uint32, tag = "1")]
+    number: u32,
+    #[prost(string, tag = "2")]
+    text: String,
 }
 
 impl ShelfChanges {
     pub(in crate::engine) fn apply(self, core: &Core) {
-        for (number, keys) in self.added {
+        for Change { number, keys, .. } in self.added {
             core.standing.insert(number, &keys);
         }
         // A teaser may have come and gone in one commit.
-        for (number, keys) in self.removed {
+        for Change { number, keys, .. } in self.removed {
             core.standing.remove(number, &keys);
         }
     }
+
+    /// Tells other nodes. Gives where they are to read on.
+    pub(in crate::engine) fn log(&self, draft: &mut Draft) -> Result<Option<u64>, EngineError> {
+        if self.added.is_empty() && self.removed.is_empty() {
+            return Ok(None);
+        }
+        let item = |it: &Change| LogItem { number: it.number, text: it.text.clone() };
+        let row = LogRow {
+            added: self.added.iter().map(item).collect(),
+            removed: self.removed.iter().map(item).collect(),
+        };
+        let at = Counter::ShelfNext.next(draft)?;
+        draft.set(Space::ShelfLog, ordered_64(at), row.encode_to_vec());
+        if let Some(old) = at.checked_sub(LOG_ROWS) {
+            draft.unset(Space::ShelfLog, ordered_64(old));
+        }
+        Ok(Some(at + 1))
+    }
+}
+
+/// Brings the index up to date with what other nodes have changed since row `seen` of the
+/// log; gives where to read on.
+pub(in crate::engine) fn follow(core: &Core, seen: u64) -> Result<u64, EngineError> {
+    let next = Counter::ShelfNext.stored(core.store.as_ref())?;
+    if next.saturating_sub(seen) > LOG_ROWS / 2 {
+        core.standing.clear();
+        open(core)?;
+        return Ok(next);
+    }
+    let (start, end) = (ordered_64(seen), ordered_64(next));
+    for (_, row) in core.store.rows(Space::ShelfLog, &start[..]..&end[..], usize::MAX)? {
+        let row = LogRow::decode(row.as_slice()).map_err(|it| EngineError::DamagedRow {
+            what: "change of the teasers that wait",
+            problem: it.to_string(),
+        })?;
+        let keys = |text: &str| {
+            let tokens = read_teaser(text, &core.cues).map(|it| it.hashes).unwrap_or_default();
+            StandingKeys::of(&tokens)
+        };
+        for it in &row.added {
+            core.standing.insert(it.number, &keys(&it.text));
+        }
+        for it in &row.removed {
+            core.standing.remove(it.number, &keys(&it.text));
+        }
+    }
+    Ok(next)
 }
 
 /// Fills the index from the rows.
@@ -136,7 +213,7 @@ fn add(
     draft.set(Space::TeaserId, teaser.id.0, ordered_32(number));
     set(draft, number, teaser);
     Counter::Teasers.next(draft)?;
-    changes.added.push((number, keys));
+    changes.added.push(Change { number, text: teaser.text.clone(), keys });
     Ok(())
 }
 
@@ -153,7 +230,8 @@ pub(in crate::engine) fn take(
     draft.unset(Space::TeaserId, teaser.id.0);
     let count = Counter::Teasers.get(draft)?;
     Counter::Teasers.set(draft, count.saturating_sub(1));
-    changes.removed.push((number, standing_keys(&teaser, cues)));
+    let (text, keys) = (teaser.text.clone(), standing_keys(&teaser, cues));
+    changes.removed.push(Change { number, text, keys });
     Ok(Some(teaser))
 }
 

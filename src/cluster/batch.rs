@@ -1,0 +1,326 @@
+//! A batch: its commands grouped by node, sent at once, and what did not come through tried
+//! again, with pauses that grow and vary, until the time is up.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use redis::{Pipeline, Value};
+use tokio::time::{Instant, sleep};
+
+use crate::cluster::link::{Lane2, Links};
+use crate::cluster::slots::{Address, SlotMap, redirect};
+use crate::cluster::{ClusterError, ClusterSettings, Command, Lane, Meter};
+use crate::hash;
+
+/// The first pause before something is tried again, and the longest.
+const PAUSE: Duration = Duration::from_millis(5);
+const PAUSE_MAX: Duration = Duration::from_millis(250);
+/// Shares of the time: how long a node may take for one pipeline, and how long replicas may
+/// take to have it.
+const PATIENCE_SHARE: u32 = 2;
+const REPLICA_SHARE: u32 = 4;
+
+/// What calls share.
+pub(super) struct Shared {
+    pub(super) settings: ClusterSettings,
+    pub(super) meter: Meter,
+    links: Links,
+    map: Mutex<Arc<SlotMap>>,
+    /// Held by who asks for the map, so that one does for all.
+    asking: tokio::sync::Mutex<()>,
+}
+
+/// What became of one command.
+enum Outcome {
+    Done(Value),
+    /// It has another node for now.
+    Ask(Address),
+    /// It was not done, and the map may have changed.
+    Again(String),
+    Failed(ClusterError),
+}
+
+/// The commands that go to one node: their places.
+struct Part {
+    address: Address,
+    lane: Lane2,
+    places: Vec<usize>,
+    is_asked: bool,
+}
+
+impl Shared {
+    pub(super) fn new(settings: ClusterSettings) -> Result<Self, ClusterError> {
+        let links = Links::new(&settings)?;
+        let (map, meter) = (Mutex::default(), Meter::default());
+        Ok(Self { settings, meter, links, map, asking: tokio::sync::Mutex::default() })
+    }
+
+    /// Asks for the map, until some node tells.
+    pub(super) async fn discover(&self) -> Result<(), ClusterError> {
+        let mut tries = Tries::new(self.settings.timeout);
+        loop {
+            match self.refresh(&SlotMap::default()).await {
+                Ok(()) => return Ok(()),
+                Err(problem) => tries.pause(problem).await?,
+            }
+        }
+    }
+
+    /// The replies to all commands, in their order.
+    pub(super) async fn run(
+        &self,
+        commands: &[Command],
+        lane: Lane,
+    ) -> Result<Vec<Value>, ClusterError> {
+        let mut replies: Vec<Value> = vec![Value::Nil; commands.len()];
+        let mut left: Vec<usize> = (0..commands.len()).collect();
+        let mut asked: BTreeMap<usize, Address> = BTreeMap::new();
+        let mut tries = Tries::new(self.settings.timeout);
+        loop {
+            let map = self.map();
+            let (parts, mut problem) = self.parts(&map, commands, (&left, &asked), lane);
+            self.meter.trip();
+            let patience = tries.left().min(self.settings.timeout / PATIENCE_SHARE);
+            let sent = parts.iter().map(|it| self.send(it, commands, patience));
+            let outcomes = join_all(sent).await;
+            asked.clear();
+            let mut again: Vec<usize> = Vec::new();
+            for (part, outcomes) in parts.iter().zip(outcomes) {
+                for (place, outcome) in part.places.iter().zip(outcomes) {
+                    match outcome {
+                        Outcome::Done(value) => {
+                            if let Some(reply) = replies.get_mut(*place) {
+                                *reply = value;
+                            }
+                            continue;
+                        }
+                        Outcome::Ask(address) => drop(asked.insert(*place, address)),
+                        Outcome::Again(it) => problem = Some(it),
+                        Outcome::Failed(error) => return Err(error),
+                    }
+                    again.push(*place);
+                }
+            }
+            // Those that no node was known for.
+            let sent = |place: &usize| parts.iter().any(|it| it.places.contains(place));
+            if parts.iter().map(|it| it.places.len()).sum::<usize>() < left.len() {
+                again.extend(left.iter().filter(|it| !sent(it)));
+            }
+            if again.is_empty() {
+                return Ok(replies);
+            }
+            left = again;
+            if let Some(problem) = problem {
+                tries.pause(problem).await?;
+                // What it says is told where the next try fails.
+                self.refresh(&map).await.ok();
+            }
+        }
+    }
+
+    /// The replies of all primaries.
+    pub(super) async fn each_primary(&self, cmd: &redis::Cmd) -> Result<Vec<Value>, ClusterError> {
+        let mut tries = Tries::new(self.settings.timeout);
+        loop {
+            let map = self.map();
+            let mut pipeline = Pipeline::new();
+            pipeline.add_command(cmd.clone());
+            let primaries = map.primaries();
+            let patience = self.settings.timeout / PATIENCE_SHARE;
+            let sent =
+                primaries.iter().map(|it| self.links.send((it, Lane2::Read), &pipeline, patience));
+            let replies: Result<Vec<Vec<Value>>, String> =
+                join_all(sent).await.into_iter().collect();
+            match replies {
+                Ok(replies) => return Ok(replies.into_iter().flatten().collect()),
+                Err(problem) => tries.pause(problem).await?,
+            }
+            self.refresh(&map).await.ok();
+        }
+    }
+
+    fn map(&self) -> Arc<SlotMap> {
+        Arc::clone(&self.map.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Which commands go where; and what keeps some from going anywhere.
+    fn parts(
+        &self,
+        map: &SlotMap,
+        commands: &[Command],
+        (left, asked): (&[usize], &BTreeMap<usize, Address>),
+        lane: Lane,
+    ) -> (Vec<Part>, Option<String>) {
+        let mut problem = None;
+        let mut parts: BTreeMap<(Address, bool, bool), Vec<usize>> = BTreeMap::new();
+        let may_ask_replicas = lane == Lane::Question && self.settings.reads_from_replicas;
+        let turn = if may_ask_replicas { random() } else { 0 };
+        for place in left {
+            let Some(command) = commands.get(*place) else { continue };
+            if let Some(address) = asked.get(place) {
+                parts.entry((address.clone(), true, true)).or_default().push(*place);
+                continue;
+            }
+            let Some(shard) = map.shard(command.slot) else {
+                problem = Some(format!("no node serves slot {}", command.slot));
+                continue;
+            };
+            let nodes = if may_ask_replicas { shard.replicas.len() as u64 + 1 } else { 1 };
+            let replica = usize::try_from(turn % nodes).unwrap_or(0).checked_sub(1);
+            let replica = replica.and_then(|it| shard.replicas.get(it));
+            let address = replica.unwrap_or(&shard.primary);
+            let entry = (address.clone(), replica.is_none(), false);
+            parts.entry(entry).or_default().push(*place);
+        }
+        let parts = parts.into_iter().map(|((address, is_primary, is_asked), places)| Part {
+            lane: Lane2::of(lane, is_primary),
+            address,
+            places,
+            is_asked,
+        });
+        (parts.collect(), problem)
+    }
+
+    /// What became of the commands of one node.
+    async fn send(&self, part: &Part, commands: &[Command], patience: Duration) -> Vec<Outcome> {
+        let waits = part.lane == Lane2::Write && self.settings.replicas > 0;
+        let mut pipeline = Pipeline::with_capacity(part.places.len() + 1);
+        for command in part.places.iter().filter_map(|it| commands.get(*it)) {
+            if part.is_asked {
+                pipeline.cmd("ASKING");
+            }
+            pipeline.add_command(command.cmd.clone());
+        }
+        if waits {
+            let wait = self.settings.timeout / REPLICA_SHARE;
+            let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
+            pipeline.cmd("WAIT").arg(self.settings.replicas).arg(wait_ms);
+        }
+        let bytes = part.places.iter().filter_map(|it| commands.get(*it)).map(Command::bytes);
+        self.meter.add(pipeline.len(), bytes.sum());
+        let sent = self.links.send((&part.address, part.lane), &pipeline, patience).await;
+        let mut replies = match sent {
+            Ok(replies) => replies,
+            Err(problem) => {
+                return part.places.iter().map(|_| Outcome::Again(problem.clone())).collect();
+            }
+        };
+        let acknowledged = if waits { replies.pop() } else { None };
+        let step = if part.is_asked { 2 } else { 1 };
+        let replies = replies.into_iter().skip(step - 1).step_by(step);
+        let is_replicated = !waits || self.is_enough(acknowledged.as_ref());
+        let named = part.places.iter().filter_map(|it| commands.get(*it));
+        named
+            .zip(replies)
+            .map(|(command, reply)| match outcome(command, reply, &part.address) {
+                // Done again, it is counted again.
+                Outcome::Done(_) if !is_replicated => {
+                    let needed = self.settings.replicas;
+                    let Part { address, .. } = part;
+                    let node = format!("{}:{}", address.0, address.1);
+                    Outcome::Again(format!("{node}: fewer than {needed} replicas have it"))
+                }
+                outcome @ (Outcome::Done(_)
+                | Outcome::Ask(_)
+                | Outcome::Again(_)
+                | Outcome::Failed(_)) => outcome,
+            })
+            .collect()
+    }
+
+    fn is_enough(&self, reply: Option<&Value>) -> bool {
+        matches!(reply, Some(Value::Int(count)) if *count >= i64::from(self.settings.replicas))
+    }
+
+    /// Asks for the map anew, if it is still the one that was used.
+    async fn refresh(&self, used: &SlotMap) -> Result<(), String> {
+        let _asking = self.asking.lock().await;
+        let current = self.map();
+        if *current != *used {
+            return Ok(());
+        }
+        let mut nodes = current.nodes();
+        nodes.extend(self.links.seeds().iter().cloned());
+        let first = usize::try_from(random()).unwrap_or(0) % nodes.len().max(1);
+        nodes.rotate_left(first);
+        let mut pipeline = Pipeline::new();
+        pipeline.cmd("CLUSTER").arg("SLOTS");
+        let mut problem = "no node is known".to_owned();
+        for node in nodes {
+            let patience = self.settings.timeout / REPLICA_SHARE;
+            match self.links.send((&node, Lane2::Read), &pipeline, patience).await {
+                Ok(replies) => {
+                    let reply = replies.first().unwrap_or(&Value::Nil);
+                    if let Some(map) = SlotMap::read(reply, &node) {
+                        *self.map.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(map);
+                        return Ok(());
+                    }
+                    problem = if let Value::ServerError(error) = reply {
+                        error.to_string()
+                    } else {
+                        "it does not say who serves which slots".to_owned()
+                    };
+                }
+                Err(it) => problem = it,
+            }
+        }
+        Err(problem)
+    }
+}
+
+/// What a reply means.
+fn outcome(command: &Command, reply: Value, address: &Address) -> Outcome {
+    let Value::ServerError(error) = &reply else { return Outcome::Done(reply) };
+    let details = error.details().unwrap_or_default();
+    let again = || Outcome::Again(format!("{}:{}: {error}", address.0, address.1));
+    match error.code() {
+        "ASK" => redirect(details, address).map_or_else(again, Outcome::Ask),
+        "OOM" => Outcome::Failed(ClusterError::Full(format!("{}:{}", address.0, address.1))),
+        "MOVED" | "TRYAGAIN" | "CLUSTERDOWN" | "LOADING" | "MASTERDOWN" | "READONLY"
+        | "NOREPLICAS" | "MISCONF" | "BUSY" | "UNBLOCKED" => again(),
+        // A script's own error has the command's within.
+        _ if error.to_string().contains("OOM command not allowed") => {
+            Outcome::Failed(ClusterError::Full(format!("{}:{}", address.0, address.1)))
+        }
+        _ => {
+            let command = command.name();
+            Outcome::Failed(ClusterError::Refused { command, problem: error.to_string() })
+        }
+    }
+}
+
+/// Tries until the time is up.
+struct Tries {
+    begun: Instant,
+    timeout: Duration,
+    pause: Duration,
+}
+
+impl Tries {
+    fn new(timeout: Duration) -> Self {
+        Self { begun: Instant::now(), timeout, pause: PAUSE }
+    }
+
+    fn left(&self) -> Duration {
+        self.timeout.saturating_sub(self.begun.elapsed())
+    }
+
+    /// Waits before the next try, if there is time for one.
+    async fn pause(&mut self, problem: String) -> Result<(), ClusterError> {
+        let jitter = 0.5 + (random() % 1024) as f64 / 1024.0;
+        let pause = self.pause.mul_f64(jitter);
+        if self.left() <= pause {
+            return Err(ClusterError::Unavailable { waited: self.timeout, problem });
+        }
+        sleep(pause).await;
+        self.pause = (self.pause * 2).min(PAUSE_MAX);
+        Ok(())
+    }
+}
+
+/// What pauses and the choice of nodes vary by.
+pub(super) fn random() -> u64 {
+    hash::random_64()
+}

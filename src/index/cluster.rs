@@ -1,0 +1,434 @@
+//! The index in a cluster: posting lists that any number of nodes share. A batch of questions
+//! takes one round trip for the lists, and one more where filters or shared anchors need to
+//! know more of the articles; what is proposed from them is the same as from memory
+//! (`propose`), but for keys with more postings than are listed.
+
+mod fetched;
+mod group;
+mod tidy;
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use redis::Value;
+
+use crate::clock::Clock;
+use crate::cluster::{Cluster, ClusterSettings, Command, reply};
+use crate::hash::HashMap;
+use crate::index::cluster::fetched::{COLUMN_BYTES, Column, Fetched, FetchedColumns};
+use crate::index::cluster::group::{Groups, Kind, Place, Posting};
+use crate::index::cluster::tidy::Tidy;
+use crate::index::propose::{Lists as _, Proposer, block_keys};
+use crate::index::{
+    Counts, Entry, Filter, ImageError, Index, IndexError, NearQuery, TeaserProposal, TeaserQuery,
+    TermProposal, TermQuery,
+};
+use crate::store::cluster::ClusterStore;
+use crate::store::{ArticleNumber, Store, StoreError};
+
+/// Columns of one string.
+const COLUMNS_TOGETHER: u32 = 64;
+/// Columns that one batch of questions fetches, at most.
+const COLUMNS_MAX: usize = 16_384;
+/// Anchors from which on what else is known of an article may matter.
+const ANCHORS_MIN: usize = 2;
+/// For how long the number of articles is not asked for again, in milliseconds.
+const COUNT_FRESH_MS: u64 = 200;
+
+/// An index in a cluster.
+#[derive(Debug, Clone)]
+pub struct ClusterIndex {
+    shared: Arc<Shared>,
+    asks_replicas: bool,
+}
+
+#[derive(Debug)]
+struct Shared {
+    cluster: Arc<Cluster>,
+    groups: Groups,
+    clock: Clock,
+    /// What the writer has put in and not brought to the cluster yet.
+    staged: Mutex<Staged>,
+    article_count: AtomicU64,
+    /// When the count was asked for, in milliseconds of the clock and one.
+    counted_ms: AtomicU64,
+    tidy: Tidy,
+}
+
+/// Articles of a commit in the making.
+#[derive(Debug, Default)]
+struct Staged {
+    entries: BTreeMap<u32, Entry>,
+    by_key: HashMap<(Kind, u64), Vec<u32>>,
+}
+
+impl Staged {
+    fn insert(&mut self, entry: &Entry) {
+        for key in keys_of(entry) {
+            self.by_key.entry(key).or_default().push(entry.number.0);
+        }
+        self.entries.insert(entry.number.0, entry.clone());
+    }
+
+    /// Says whether it was there.
+    fn remove(&mut self, entry: &Entry) -> bool {
+        let Some(entry) = self.entries.remove(&entry.number.0) else { return false };
+        for key in keys_of(&entry) {
+            if let Some(numbers) = self.by_key.get_mut(&key) {
+                numbers.retain(|it| *it != entry.number.0);
+            }
+        }
+        true
+    }
+}
+
+/// What was fetched for some questions.
+#[derive(Default)]
+struct Answer {
+    anchors: Fetched,
+    bands: Fetched,
+    blocks: Fetched,
+    terms: Fetched,
+    columns: FetchedColumns,
+    article_count: u64,
+}
+
+/// A store and its index.
+pub type Backing = (Arc<dyn Store>, Arc<dyn Index>);
+
+/// The store that a cluster has, or a new one, and its index.
+pub fn open(settings: ClusterSettings, clock: Clock) -> Result<Backing, StoreError> {
+    let cluster = Arc::new(Cluster::connect(settings)?);
+    let store = ClusterStore::open(Arc::clone(&cluster))?;
+    let index = ClusterIndex::open(cluster, store.articles_planned(), clock);
+    Ok((Arc::new(store), Arc::new(index)))
+}
+
+impl ClusterIndex {
+    /// The index of a store that is planned for so many articles.
+    pub fn open(cluster: Arc<Cluster>, articles_planned: u64, clock: Clock) -> Self {
+        let groups = Groups::new(&cluster.settings().prefix, articles_planned);
+        let asks_replicas = cluster.settings().reads_from_replicas;
+        let shared = Shared {
+            tidy: Tidy::start(Arc::clone(&cluster), groups.clone()),
+            cluster,
+            groups,
+            clock,
+            staged: Mutex::default(),
+            article_count: AtomicU64::new(0),
+            counted_ms: AtomicU64::new(0),
+        };
+        Self { shared: Arc::new(shared), asks_replicas }
+    }
+
+    fn staged(&self) -> MutexGuard<'_, Staged> {
+        self.shared.staged.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ask(&self, commands: &[Command]) -> Result<Vec<Value>, IndexError> {
+        let cluster = &self.shared.cluster;
+        let replies =
+            if self.asks_replicas { cluster.ask(commands) } else { cluster.read(commands) };
+        Ok(replies?)
+    }
+
+    /// The lists of these keys, and the number of articles, in one round trip.
+    fn fetch(&self, keys: &[(Kind, u64)]) -> Result<Answer, IndexError> {
+        let mut wanted: Vec<(Place, u64)> =
+            keys.iter().map(|(kind, key)| (self.shared.groups.place(*kind, *key), *key)).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let same = |a: &(Place, u64), b: &(Place, u64)| a.0.is_beside(b.0);
+        let mut commands: Vec<Command> = wanted
+            .chunk_by(same)
+            .filter_map(|it| it.first())
+            .map(|(it, _)| Command::new("GET", &self.shared.groups.key(it.kind, it.group)))
+            .collect();
+        let now_ms = u64::try_from(self.shared.clock.elapsed().as_millis()).unwrap_or(0) + 1;
+        let counted_ms = self.shared.counted_ms.load(Ordering::Acquire);
+        let counts = counted_ms == 0
+            || now_ms.saturating_sub(counted_ms) > COUNT_FRESH_MS
+            || !self.staged().entries.is_empty();
+        if counts {
+            let turn = self.shared.cluster.key("{turn}");
+            commands.push(Command::new("HGET", &turn).arg("count"));
+        }
+        let mut replies = self.ask(&commands)?;
+        if counts && let Some(count) = replies.pop() {
+            let count = reply::number(&count).unwrap_or(0);
+            self.shared.article_count.store(count, Ordering::Release);
+            self.shared.counted_ms.store(now_ms, Ordering::Release);
+        }
+        let mut answer = Answer::default();
+        for (together, reply) in wanted.chunk_by(same).zip(&replies) {
+            let Value::BulkString(bytes) = reply else { continue };
+            for (Place { kind, tag, .. }, key) in together {
+                let list = group::list(*kind, bytes, *tag);
+                if list.frequency() == 0 {
+                    continue;
+                }
+                if *kind == Kind::Block {
+                    let simhashes = list.numbers.iter().copied().zip(list.simhashes.clone());
+                    answer.columns.simhashes.extend(simhashes);
+                }
+                answer.of(*kind).0.insert(*key, list);
+            }
+        }
+        self.add_staged(&wanted, &mut answer);
+        Ok(answer)
+    }
+
+    /// What the writer has put in counts as if it were there.
+    fn add_staged(&self, wanted: &[(Place, u64)], answer: &mut Answer) {
+        let staged = self.staged();
+        answer.article_count =
+            self.shared.article_count.load(Ordering::Acquire) + staged.entries.len() as u64;
+        if staged.entries.is_empty() {
+            return;
+        }
+        for (number, entry) in &staged.entries {
+            answer.columns.columns.insert(*number, Column::of(entry));
+            answer.columns.simhashes.insert(*number, entry.keys.sketch.simhash.bits());
+        }
+        for (place, key) in wanted {
+            let Some(numbers) = staged.by_key.get(&(place.kind, *key)) else { continue };
+            let list = answer.of(place.kind).0.entry(*key).or_default();
+            for number in numbers {
+                list.push(*number);
+            }
+        }
+    }
+
+    /// What filters and shared anchors need to know of articles, in one round trip, or none.
+    fn fetch_columns(
+        &self,
+        answer: &mut Answer,
+        filters: &[&Filter],
+        counts_anchors: bool,
+    ) -> Result<(), IndexError> {
+        let has_facets = filters
+            .iter()
+            .any(|it| Filter { numbers: 0..u32::MAX, ..(*it).clone() } != Filter::all());
+        let mut seen: HashMap<u32, usize> = HashMap::default();
+        if has_facets {
+            for lists in [&answer.anchors, &answer.bands, &answer.blocks, &answer.terms] {
+                for number in lists.0.values().flat_map(|it| &it.numbers) {
+                    seen.insert(*number, ANCHORS_MIN + 1);
+                }
+            }
+        } else if counts_anchors {
+            for number in answer.anchors.0.values().flat_map(|it| &it.numbers) {
+                *seen.entry(*number).or_default() += 1;
+            }
+        }
+        let is_needed =
+            |it: &(&u32, &usize)| *it.1 > ANCHORS_MIN && !answer.columns.columns.contains_key(it.0);
+        let mut numbers: Vec<u32> = seen.iter().filter(is_needed).map(|it| *it.0).collect();
+        numbers.sort_unstable();
+        numbers.truncate(COLUMNS_MAX);
+        let commands: Vec<Command> = numbers
+            .iter()
+            .map(|number| {
+                let (key, start) = self.column(*number);
+                Command::new("GETRANGE", &key).arg(start).arg(start + COLUMN_BYTES - 1)
+            })
+            .collect();
+        let replies = self.ask(&commands)?;
+        for (number, reply) in numbers.iter().zip(&replies) {
+            if let Value::BulkString(bytes) = reply
+                && let Some(column) = Column::decode(bytes)
+            {
+                answer.columns.columns.insert(*number, column);
+            }
+        }
+        Ok(())
+    }
+
+    fn postings_key(&self) -> Vec<u8> {
+        self.shared.cluster.key("{turn}:postings")
+    }
+
+    /// Where a column is.
+    fn column(&self, number: u32) -> (Vec<u8>, usize) {
+        let key = self.shared.cluster.key(format_args!("c:{}", number / COLUMNS_TOGETHER));
+        (key, (number % COLUMNS_TOGETHER) as usize * COLUMN_BYTES)
+    }
+
+    /// Appends postings, those of a group together.
+    fn append(&self, entries: &[Entry], is_gone: bool) -> Result<(), IndexError> {
+        let mut groups: BTreeMap<(Kind, u64), Vec<u8>> = BTreeMap::new();
+        let mut columns = Vec::new();
+        for entry in entries {
+            let simhash = entry.keys.sketch.simhash;
+            for (kind, key) in keys_of(entry) {
+                let place = self.shared.groups.place(kind, key);
+                let bytes = groups.entry((kind, place.group)).or_default();
+                group::append(bytes, place, entry.number.0, Posting { simhash, is_gone });
+            }
+            let (key, start) = self.column(entry.number.0);
+            let bytes = if is_gone { [0; COLUMN_BYTES] } else { Column::of(entry).encode() };
+            columns.push(Command::new("SETRANGE", &key).arg(start).arg(&bytes[..]));
+        }
+        let mut commands: Vec<Command> = groups
+            .iter()
+            .map(|((kind, group), bytes)| {
+                Command::new("APPEND", &self.shared.groups.key(*kind, *group)).arg(&bytes[..])
+            })
+            .collect();
+        commands.extend(columns);
+        // About: what is tried again is counted again.
+        let postings = self.postings_key();
+        let mut count_of: BTreeMap<Kind, i64> = BTreeMap::new();
+        for ((kind, _), bytes) in &groups {
+            let count = i64::try_from(bytes.len() / kind.bytes()).unwrap_or(0);
+            *count_of.entry(*kind).or_default() += if is_gone { -count } else { count };
+        }
+        commands.extend(count_of.into_iter().map(|(kind, count)| {
+            Command::new("HINCRBY", &postings).arg(kind.letter().to_string()).arg(count)
+        }));
+        let replies = self.shared.cluster.write(&commands)?;
+        for (((kind, group), bytes), reply) in groups.iter().zip(&replies) {
+            if let Value::Int(len) = reply {
+                let len = usize::try_from(*len).unwrap_or(0);
+                self.shared.tidy.has_grown((*kind, *group), bytes.len(), len);
+            }
+        }
+        self.shared.counted_ms.store(0, Ordering::Release);
+        Ok(())
+    }
+}
+
+impl Answer {
+    fn proposer(&self) -> Proposer<'_, Fetched, FetchedColumns> {
+        let Self { anchors, bands, blocks, terms, columns, article_count } = self;
+        Proposer { anchors, bands, blocks, terms, columns, article_count: *article_count }
+    }
+
+    fn of(&mut self, kind: Kind) -> &mut Fetched {
+        match kind {
+            Kind::Anchor => &mut self.anchors,
+            Kind::Band => &mut self.bands,
+            Kind::Block => &mut self.blocks,
+            Kind::Term => &mut self.terms,
+        }
+    }
+}
+
+impl Index for ClusterIndex {
+    fn insert(&self, entries: &[Entry]) -> Result<(), IndexError> {
+        let mut staged = self.staged();
+        for entry in entries {
+            staged.insert(entry);
+        }
+        Ok(())
+    }
+
+    fn flush(&self) -> Result<(), IndexError> {
+        let entries: Vec<Entry> = self.staged().entries.values().cloned().collect();
+        if entries.is_empty() {
+            return Ok(());
+        }
+        self.append(&entries, false)?;
+        *self.staged() = Staged::default();
+        Ok(())
+    }
+
+    fn remove(&self, entries: &[Entry]) -> Result<(), IndexError> {
+        let mut stored: Vec<Entry> = Vec::new();
+        {
+            let mut staged = self.staged();
+            for entry in entries {
+                if !staged.remove(entry) {
+                    stored.push(entry.clone());
+                }
+            }
+        }
+        if stored.is_empty() { Ok(()) } else { self.append(&stored, true) }
+    }
+
+    fn near(&self, queries: &[NearQuery<'_>]) -> Result<Vec<Vec<ArticleNumber>>, IndexError> {
+        let mut keys = Vec::new();
+        for query in queries {
+            let sketch = query.keys.sketch;
+            keys.extend(sketch.minhash.band_keys().map(|it| (Kind::Band, it)));
+            keys.extend(block_keys(sketch.simhash).map(|it| (Kind::Block, it)));
+            keys.extend(query.keys.anchors.iter().map(|it| (Kind::Anchor, *it)));
+        }
+        let mut answer = self.fetch(&keys)?;
+        let filters: Vec<&Filter> = queries.iter().map(|it| it.filter).collect();
+        self.fetch_columns(&mut answer, &filters, true)?;
+        Ok(queries.iter().map(|it| answer.proposer().near(*it)).collect())
+    }
+
+    fn teasers(&self, queries: &[TeaserQuery<'_>]) -> Result<Vec<TeaserProposal>, IndexError> {
+        let all = queries.iter().flat_map(|it| it.shingles);
+        let keys: Vec<(Kind, u64)> = all.map(|it| (Kind::Anchor, *it)).collect();
+        let mut answer = self.fetch(&keys)?;
+        let filters: Vec<&Filter> = queries.iter().map(|it| it.filter).collect();
+        self.fetch_columns(&mut answer, &filters, false)?;
+        let proposer = answer.proposer();
+        let propose = |it: &TeaserQuery<'_>| {
+            let found = answer.anchors.find(it.shingles);
+            proposer.teaser(*it, (&found, 0))
+        };
+        Ok(queries.iter().map(propose).collect())
+    }
+
+    fn terms(&self, queries: &[TermQuery<'_>]) -> Result<Vec<TermProposal>, IndexError> {
+        let all = queries.iter().flat_map(|it| it.terms);
+        let keys: Vec<(Kind, u64)> = all.map(|it| (Kind::Term, *it)).collect();
+        let mut answer = self.fetch(&keys)?;
+        let filters: Vec<&Filter> = queries.iter().map(|it| it.filter).collect();
+        self.fetch_columns(&mut answer, &filters, false)?;
+        Ok(queries.iter().map(|it| answer.proposer().terms(*it)).collect())
+    }
+
+    fn numbers_end(&self) -> u32 {
+        0
+    }
+
+    fn counts(&self) -> Counts {
+        let turn = self.shared.cluster.key("{turn}");
+        let postings =
+            |kind: Kind| Command::new("HGET", &self.postings_key()).arg(kind.letter().to_string());
+        let mut commands: Vec<Command> = Kind::ALL.map(postings).to_vec();
+        commands.push(Command::new("HGET", &turn).arg("count"));
+        // What cannot be told now is told as none.
+        let replies = self.ask(&commands).unwrap_or_default();
+        let mut counts = replies.iter().filter_map(reply::number);
+        let mut next = || counts.next().unwrap_or_default();
+        let (anchor_postings, band_postings) = (next(), next());
+        let (_, term_postings) = (next(), next());
+        let articles = next();
+        Counts { articles, anchor_postings, band_postings, term_postings, ..Counts::default() }
+    }
+
+    fn write_image(&self, _: usize, _: u64, _: &mut dyn Write) -> Result<(), ImageError> {
+        Err(ImageError::Io(io::ErrorKind::Unsupported.into()))
+    }
+
+    fn read_image(&self, _: Vec<Box<dyn Read + Send>>) -> Result<u64, ImageError> {
+        Err(ImageError::Io(io::ErrorKind::Unsupported.into()))
+    }
+
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    fn primary(&self) -> Option<Arc<dyn Index>> {
+        let own = Self { asks_replicas: false, ..self.clone() };
+        self.asks_replicas.then(|| Arc::new(own) as Arc<dyn Index>)
+    }
+}
+
+/// All that an article is found by.
+fn keys_of(entry: &Entry) -> impl Iterator<Item = (Kind, u64)> + '_ {
+    let sketch = &entry.keys.sketch;
+    let anchors = entry.keys.anchors.iter().map(|it| (Kind::Anchor, *it));
+    let bands = sketch.minhash.band_keys().map(|it| (Kind::Band, it));
+    let blocks = block_keys(sketch.simhash).map(|it| (Kind::Block, it));
+    let terms = entry.keys.terms.iter().map(|it| (Kind::Term, *it));
+    anchors.chain(bands).chain(blocks).chain(terms)
+}

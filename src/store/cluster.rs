@@ -1,0 +1,543 @@
+//! Records and rows in a cluster of Valkey or Redis, shared by any number of nodes.
+//!
+//! A commit takes three steps, each one round trip to all nodes at once, and each with the
+//! replicas that must have it: the new records, which nobody sees yet; what the commit does to
+//! ids, rows and commit marks, as one value, which is the moment from which it is done; and
+//! that applied. Whoever has the turn behind an interrupted one applies it, so that a commit
+//! is there whole or not at all.
+
+mod check;
+mod intent;
+mod layout;
+mod ranges;
+mod turn;
+mod view;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use redis::Value;
+
+use crate::cluster::reply;
+use crate::cluster::{Cluster, ClusterError, Command};
+use crate::hash;
+use crate::store::cluster::intent::Intent;
+use crate::store::cluster::layout::{LIVE_NUMBERS, Layout};
+use crate::store::cluster::turn::{Held, Proposal, Taken};
+use crate::store::cluster::view::ClusterView;
+use crate::store::damage::{Damage, DamageLog};
+use crate::store::{
+    ArticleNumber, Part, Row, RowKey, Space, State, Store, StoreError, Turn, View, Write,
+};
+
+/// The format of what stands in the cluster.
+const FORMAT: u64 = 1;
+/// Bytes of records that one batch brings, at most, but for one record.
+const BATCH_BYTES: usize = 8 << 20;
+/// Looks for a turn that another has: the first pause, and the longest.
+const TURN_PAUSE: Duration = Duration::from_millis(1);
+const TURN_PAUSE_MAX: Duration = Duration::from_millis(50);
+
+/// Makes a store, or tells what there is. `KEYS`: turn. `ARGV`: format, identity, articles.
+const MAKE: &str = r"
+if redis.call('HEXISTS', KEYS[1], 'format') == 0 then
+  redis.call('HSET', KEYS[1], 'format', ARGV[1], 'identity', ARGV[2], 'articles', ARGV[3],
+    'seq', 0, 'done', 0, 'next', 0, 'count', 0, 'fence', 0, 'holder', '')
+end
+return redis.call('HMGET', KEYS[1], 'format', 'identity', 'articles')
+";
+
+/// A store in a cluster.
+#[derive(Debug, Clone)]
+pub struct ClusterStore {
+    shared: Arc<Shared>,
+    /// Whether replicas may be asked.
+    asks_replicas: bool,
+}
+
+#[derive(Debug)]
+struct Shared {
+    cluster: Arc<Cluster>,
+    layout: Layout,
+    identity: u64,
+    /// Articles that it was planned for when it was made.
+    articles: u64,
+    /// This process, as one that has turns.
+    holder: String,
+    turn: Mutex<OwnTurn>,
+    damage: DamageLog,
+}
+
+/// The turn of this node's writer.
+#[derive(Debug, Default)]
+struct OwnTurn {
+    held: Option<Held>,
+    /// The last commit that this node knows of.
+    known_seq: u64,
+    /// Whether numbers were used that are not committed.
+    is_unclean: bool,
+    /// The last turn that was ended in good order, and the commit that it had applied.
+    ended: (u64, u64),
+    /// A commit of which it is not known whether it is stored.
+    in_doubt: Option<u64>,
+}
+
+impl ClusterStore {
+    /// Opens the store that a cluster has under its prefix, or makes one.
+    pub fn open(cluster: Arc<Cluster>) -> Result<Self, StoreError> {
+        let key = Layout::turn(&cluster);
+        let settings = cluster.settings().clone();
+        let make = Command::script(MAKE, &[&key])
+            .arg(FORMAT)
+            .arg(hash::random_64() >> 1)
+            .arg(settings.articles);
+        let replies = cluster.write(&[make])?;
+        let parts = list(replies.first().unwrap_or(&Value::Nil))?;
+        let [format, identity, articles] = parts else { return Err(unexpected()) };
+        let format = number(format)?;
+        if format != FORMAT {
+            let found = u32::try_from(format).unwrap_or(u32::MAX);
+            let expected = u32::try_from(FORMAT).unwrap_or(u32::MAX);
+            return Err(StoreError::ClusterFormat { found, expected });
+        }
+        let articles = number(articles)?;
+        if articles != settings.articles {
+            tracing::info!(
+                articles,
+                "the cluster is planned for as many articles as when it was first used"
+            );
+        }
+        let shared = Shared {
+            layout: Layout::new(&settings.prefix, articles),
+            identity: number(identity)?,
+            articles,
+            holder: format!("{:016x}", hash::random_64()),
+            turn: Mutex::default(),
+            damage: DamageLog::default(),
+            cluster,
+        };
+        let asks_replicas = settings.reads_from_replicas;
+        Ok(Self { shared: Arc::new(shared), asks_replicas })
+    }
+
+    /// Articles that it was planned for when it was made.
+    pub fn articles_planned(&self) -> u64 {
+        self.shared.articles
+    }
+
+    fn read_all(&self, commands: &[Command]) -> Result<Vec<Value>, StoreError> {
+        let cluster = &self.shared.cluster;
+        let replies =
+            if self.asks_replicas { cluster.ask(commands) } else { cluster.read(commands) };
+        Ok(replies?)
+    }
+
+    fn layout(&self) -> &Layout {
+        &self.shared.layout
+    }
+
+    /// Those of these numbers whose records count.
+    fn live(&self, numbers: &[ArticleNumber]) -> Vec<(Command, Vec<ArticleNumber>)> {
+        let mut chunks: BTreeMap<u32, Vec<ArticleNumber>> = BTreeMap::new();
+        for number in numbers {
+            chunks.entry(number.0 / LIVE_NUMBERS).or_default().push(*number);
+        }
+        let asked = chunks.into_iter().map(|(chunk, numbers)| {
+            let mut command = Command::new("BITFIELD_RO", &self.layout().live_chunk(chunk).1);
+            for number in &numbers {
+                command.push("GET");
+                command.push("u1");
+                command.push(self.layout().live(*number).2);
+            }
+            (command, numbers)
+        });
+        asked.collect()
+    }
+
+    /// The field of the turn's hash, as a number.
+    fn field(&self, name: &str) -> Result<u64, StoreError> {
+        let command = Command::new("HGET", &Layout::turn(&self.shared.cluster)).arg(name);
+        let replies = self.read_all(&[command])?;
+        number(replies.first().unwrap_or(&Value::Nil))
+    }
+
+    fn own_turn(&self) -> MutexGuard<'_, OwnTurn> {
+        self.shared.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for the turn; `None` if another has it and it is not waited for.
+    fn take_turn(
+        &self,
+        (holder, ended): (&str, (u64, u64)),
+        waits: bool,
+    ) -> Result<Option<Held>, StoreError> {
+        let cluster = &self.shared.cluster;
+        let timeout = cluster.settings().timeout;
+        let (mut waited, mut pause) = (Duration::ZERO, TURN_PAUSE);
+        loop {
+            let left = match turn::take(cluster, holder, ended)? {
+                Taken::Held(held) => return Ok(Some(held)),
+                Taken::Busy(_) if !waits => return Ok(None),
+                Taken::Busy(left) => left,
+            };
+            if waited > timeout + turn::LEASE {
+                return Err(StoreError::TurnTaken { left });
+            }
+            let varied = pause.mul_f64(0.5 + (hash::random_64() % 1024) as f64 / 1024.0);
+            thread::sleep(varied);
+            waited += varied;
+            pause = (pause * 2).min(TURN_PAUSE_MAX);
+        }
+    }
+
+    /// Applies what an interrupted turn committed.
+    fn apply_pending(&self, held: &mut Held) -> Result<(), StoreError> {
+        if held.intent.is_empty() {
+            return Ok(());
+        }
+        let intent = Intent::decode(&held.intent);
+        let intent = intent.ok_or(StoreError::Damaged("the last commit in the cluster"))?;
+        tracing::info!(commit = intent.seq, "applying a commit that was interrupted");
+        self.shared.cluster.write(&intent.commands(self.layout()))?;
+        held.intent.clear();
+        Ok(())
+    }
+
+    /// The records, in batches, each acknowledged by replicas.
+    fn write_records(&self, writes: &[Write]) -> Result<(), StoreError> {
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        for write in writes {
+            let Write::Insert { number, article, features, .. } = write else { continue };
+            for (part, value) in [(Part::Article, article), (Part::Features, features)] {
+                let key = self.layout().record(part, *number);
+                batch.push(Command::new("SET", &key).arg(value.as_slice()));
+                bytes += value.len();
+            }
+            if bytes >= BATCH_BYTES {
+                self.shared.cluster.write(&std::mem::take(&mut batch))?;
+                bytes = 0;
+            }
+        }
+        self.shared.cluster.write(&batch)?;
+        Ok(())
+    }
+
+    /// How many of the records that are to be removed are there.
+    fn still_there(&self, writes: &[Write]) -> Result<u64, StoreError> {
+        let removed = writes.iter().filter_map(|it| match it {
+            Write::Remove { number, .. } => Some(*number),
+            Write::Insert { .. }
+            | Write::Set { .. }
+            | Write::Unset { .. }
+            | Write::Reserve { .. } => None,
+        });
+        let mut numbers: Vec<ArticleNumber> = removed.collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        let commands: Vec<Command> = self.live(&numbers).into_iter().map(|it| it.0).collect();
+        let replies = self.shared.cluster.read(&commands)?;
+        let marks = replies.iter().map(list).collect::<Result<Vec<_>, StoreError>>()?;
+        Ok(marks.into_iter().flatten().filter(|it| **it == Value::Int(1)).count() as u64)
+    }
+
+    fn intent(&self, seq: u64, writes: &[Write]) -> Intent {
+        let (layout, mut intent) = (self.layout(), Intent::new(seq));
+        for write in writes {
+            if let Write::Remove { number, id } = write {
+                intent.unname(layout, id, *number);
+                intent.mark(layout, *number, false);
+                intent.removed.push(*number);
+            }
+        }
+        for write in writes {
+            if let Write::Insert { number, id, .. } = write {
+                intent.name(layout, id, *number);
+                intent.mark(layout, *number, true);
+            }
+        }
+        for write in writes {
+            match write {
+                Write::Set { space, key, value } => intent.set(layout, *space, (key, value)),
+                Write::Unset { space, key } => intent.unset(layout, *space, key),
+                Write::Insert { .. } | Write::Remove { .. } | Write::Reserve { .. } => {}
+            }
+        }
+        intent
+    }
+}
+
+impl Store for ClusterStore {
+    fn numbers(&self, ids: &[&str]) -> Result<Vec<Option<ArticleNumber>>, StoreError> {
+        let commands: Vec<Command> =
+            ids.iter().map(|id| Command::new("HGET", &self.layout().id(id).1).arg(*id)).collect();
+        let replies = self.read_all(&commands)?;
+        replies
+            .iter()
+            .map(|value| {
+                if matches!(value, Value::Nil) {
+                    return Ok(None);
+                }
+                let number = u32::try_from(number(value)?).map_err(|_| unexpected())?;
+                Ok(Some(ArticleNumber(number)))
+            })
+            .collect()
+    }
+
+    fn read(
+        &self,
+        part: Part,
+        numbers: &[ArticleNumber],
+        visit: &mut dyn FnMut(ArticleNumber, &[u8]),
+    ) -> Result<(), StoreError> {
+        let mut commands: Vec<Command> = numbers
+            .iter()
+            .map(|it| Command::new("GET", &self.layout().record(part, *it)))
+            .collect();
+        let (asked, chunks): (Vec<Command>, Vec<_>) = self.live(numbers).into_iter().unzip();
+        commands.extend(asked);
+        let replies = self.read_all(&commands)?;
+        let (records, marks) = replies.split_at_checked(numbers.len()).ok_or_else(unexpected)?;
+        let mut live = hash::HashSet::default();
+        for (numbers, marks) in chunks.iter().zip(marks) {
+            let marks = list(marks)?;
+            let marked = numbers.iter().zip(marks).filter(|it| *it.1 == Value::Int(1));
+            live.extend(marked.map(|it| *it.0));
+        }
+        for (number, record) in numbers.iter().zip(records) {
+            if live.contains(number) {
+                // One that is not there has gone between the two looks.
+                if let Some(record) = reply::bytes(record) {
+                    visit(*number, record);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn scan(
+        &self,
+        part: Part,
+        after: Option<ArticleNumber>,
+        count_max: usize,
+    ) -> Result<Vec<(ArticleNumber, Vec<u8>)>, StoreError> {
+        let mut found: Vec<(ArticleNumber, Vec<u8>)> = Vec::new();
+        let mut first = after.map_or(0, |it| it.0.saturating_add(1));
+        let end = u32::try_from(self.field("next")?).unwrap_or(u32::MAX);
+        while found.len() < count_max && first < end {
+            let chunk = first / LIVE_NUMBERS;
+            let numbers = self.numbers_of(chunk)?;
+            let left = count_max - found.len();
+            let wanted: Vec<ArticleNumber> =
+                numbers.into_iter().filter(|it| it.0 >= first).take(left).collect();
+            first = match wanted.last() {
+                Some(last) if wanted.len() == left => last.0 + 1,
+                _ => (chunk + 1).saturating_mul(LIVE_NUMBERS),
+            };
+            self.read(part, &wanted, &mut |number, bytes| found.push((number, bytes.to_vec())))?;
+        }
+        Ok(found)
+    }
+
+    fn row(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.each_row(&[(space, key.to_vec())])?.into_iter().next().flatten())
+    }
+
+    fn each_row(&self, keys: &[RowKey]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        let commands: Vec<Command> = keys
+            .iter()
+            .map(|(space, key)| {
+                let (low, high) = layout::row_bounds(*space, key);
+                let rows = self.layout().rows(self.layout().partition(*space, key));
+                Command::new("ZRANGEBYLEX", &rows).arg(low).arg(high)
+            })
+            .collect();
+        let replies = self.read_all(&commands)?;
+        let values = replies.iter().map(|it| {
+            let member = list(it)?.first().and_then(reply::bytes);
+            Ok(member.and_then(layout::read_member).map(|it| it.1))
+        });
+        values.collect()
+    }
+
+    fn each_prefix(&self, prefixes: &[RowKey]) -> Result<Vec<Vec<Row>>, StoreError> {
+        self.prefixes(prefixes)
+    }
+
+    fn rows(
+        &self,
+        space: Space,
+        keys: Range<&[u8]>,
+        count_max: usize,
+    ) -> Result<Vec<Row>, StoreError> {
+        self.range(space, keys, count_max)
+    }
+
+    fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
+        let mut turn = self.own_turn();
+        let held = turn.held.clone().ok_or(StoreError::Damaged("a commit without a turn"))?;
+        turn.is_unclean = true;
+        self.write_records(writes)?;
+        let count = |of: fn(&Write) -> bool| writes.iter().filter(|it| of(it)).count() as u64;
+        let inserted = count(|it| matches!(it, Write::Insert { .. }));
+        let removed = self.still_there(writes)?;
+        let next = writes.iter().fold(held.next, |next, it| match it {
+            Write::Insert { number, .. } => next.max(number.0.saturating_add(1)),
+            Write::Reserve { next: reserved } => next.max(reserved.0),
+            Write::Remove { .. } | Write::Set { .. } | Write::Unset { .. } => next,
+        });
+        let seq = held.seq + 1;
+        let intent = self.intent(seq, writes);
+        let (bytes, fence) = (intent.encode(), held.fence);
+        let count = (held.count + inserted).saturating_sub(removed);
+        let proposal = Proposal { fence, seq, next, count, intent: &bytes };
+        turn.in_doubt = Some(seq);
+        let in_doubt = |error| {
+            if let StoreError::Cluster(error) = error {
+                StoreError::ClusterInDoubt(error)
+            } else {
+                error
+            }
+        };
+        if !turn::commit(&self.shared.cluster, &self.shared.holder, &proposal).map_err(in_doubt)? {
+            turn.in_doubt = None;
+            turn.held = None;
+            return Err(StoreError::TurnLost);
+        }
+        self.shared
+            .cluster
+            .write(&intent.commands(self.layout()))
+            .map_err(|it| StoreError::ClusterInDoubt(it.into()))?;
+        turn.in_doubt = None;
+        turn.is_unclean = false;
+        turn.known_seq = seq;
+        turn.held = Some(Held { seq, next, count, ..held });
+        Ok(())
+    }
+
+    fn next_number(&self) -> Result<ArticleNumber, StoreError> {
+        Ok(self.state()?.next)
+    }
+
+    fn record_count(&self) -> Result<u64, StoreError> {
+        self.field("count")
+    }
+
+    fn bytes(&self) -> Result<u64, StoreError> {
+        check::memory(&self.shared.cluster)
+    }
+
+    fn removed(&self) -> Result<Vec<(ArticleNumber, Vec<u8>)>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn forget_removed(&self, _: u64) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn kept(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        let replies = self.read_all(&[Command::new("GET", &Layout::kept(&self.shared.cluster))])?;
+        Ok(replies.first().and_then(reply::bytes).map(<[u8]>::to_vec))
+    }
+
+    fn keep(&self, bytes: &[u8]) -> Result<(), StoreError> {
+        // The first one that is kept stays: records are made with it.
+        let key = Layout::kept(&self.shared.cluster);
+        self.shared.cluster.write(&[Command::new("SET", &key).arg(bytes).arg("NX")])?;
+        Ok(())
+    }
+
+    fn recover(&self) -> Result<Option<bool>, StoreError> {
+        let mut turn = self.own_turn();
+        let Some(seq) = turn.in_doubt else { return Ok(None) };
+        let holder = &self.shared.holder;
+        let mut held = self.take_turn((holder, (0, 0)), true)?.ok_or(StoreError::TurnLost)?;
+        self.apply_pending(&mut held)?;
+        let by = Command::new("GET", &Layout::by(&self.shared.cluster, holder));
+        let replies = self.shared.cluster.read(&[by])?;
+        let last = number(replies.first().unwrap_or(&Value::Nil))?;
+        let end = turn::ended(&self.shared.cluster, (holder, held.fence), held.seq, true);
+        self.shared.cluster.write(&[end])?;
+        *turn = OwnTurn { known_seq: turn.known_seq, ..OwnTurn::default() };
+        Ok(Some(last == seq))
+    }
+
+    fn state(&self) -> Result<State, StoreError> {
+        let next = u32::try_from(self.field("next")?).map_err(|_| StoreError::NumbersUsedUp)?;
+        let next = ArticleNumber(next);
+        Ok(State { identity: self.shared.identity, next, removals: 0, forgotten: 0 })
+    }
+
+    fn check(&self, found: &mut dyn FnMut(Damage)) -> Result<(), StoreError> {
+        self.check_records(found)
+    }
+
+    fn copy(&self, _: &mut dyn FnMut(Vec<u8>) -> bool) -> Result<(), StoreError> {
+        Err(StoreError::NoCopy)
+    }
+
+    fn view(&self) -> Result<Arc<dyn View>, StoreError> {
+        Ok(Arc::new(ClusterView::begin(self.clone())?))
+    }
+
+    fn damage(&self) -> &DamageLog {
+        &self.shared.damage
+    }
+
+    fn begin(&self, waits: bool) -> Result<Option<Turn>, StoreError> {
+        let ended = self.own_turn().ended;
+        let held = self.take_turn((&self.shared.holder, ended), waits)?;
+        let Some(mut held) = held else { return Ok(None) };
+        let mut turn = self.own_turn();
+        turn.is_unclean = true;
+        self.apply_pending(&mut held)?;
+        let is_foreign = held.seq != turn.known_seq;
+        let next = ArticleNumber(held.next);
+        turn.known_seq = held.seq;
+        turn.is_unclean = false;
+        turn.held = Some(held);
+        Ok(Some(Turn { next: Some(next), is_foreign }))
+    }
+
+    fn end(&self) {
+        let mut turn = self.own_turn();
+        let Some(held) = turn.held.take() else { return };
+        let is_clean = !turn.is_unclean;
+        turn.is_unclean = false;
+        turn.ended = if is_clean { (held.fence, held.seq) } else { (0, 0) };
+        let holder = (self.shared.holder.as_str(), held.fence);
+        let command = turn::ended(&self.shared.cluster, holder, held.seq, is_clean);
+        drop(turn);
+        self.shared.cluster.send_off(command);
+    }
+
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    fn primary(&self) -> Option<Arc<dyn Store>> {
+        let asks = Self { asks_replicas: false, ..self.clone() };
+        self.asks_replicas.then(|| Arc::new(asks) as Arc<dyn Store>)
+    }
+}
+
+/// A reply that makes no sense.
+fn unexpected() -> StoreError {
+    StoreError::Damaged("the cluster gave a reply that is not of this store")
+}
+
+fn number(value: &Value) -> Result<u64, StoreError> {
+    reply::number(value).ok_or_else(unexpected)
+}
+
+fn list(value: &Value) -> Result<&[Value], StoreError> {
+    reply::list(value).ok_or_else(unexpected)
+}
+
+impl From<ClusterError> for StoreError {
+    fn from(error: ClusterError) -> Self {
+        Self::Cluster(Box::new(error))
+    }
+}

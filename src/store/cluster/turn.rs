@@ -1,0 +1,188 @@
+//! Whose turn it is to write: one commit after the other, whichever node makes it, so that
+//! all commits have one order. A turn ends by itself when its holder is gone.
+//!
+//! Who takes a turn that was not ended passes over the numbers that its holder may have used,
+//! so that what that one still writes belongs to no number that is given again. A holder
+//! whose turn has ended cannot commit, since the commit asks whose turn it is in the same
+//! step; and what it may still apply is applied already (`intent`).
+
+use std::time::Duration;
+
+use redis::Value;
+
+use crate::cluster::reply;
+use crate::cluster::{Cluster, Command};
+use crate::store::StoreError;
+use crate::store::cluster::layout::Layout;
+use crate::store::cluster::{number, unexpected};
+
+/// A turn ends by itself after so long.
+pub(super) const LEASE: Duration = Duration::from_secs(10);
+/// Numbers that a turn may use, at most: more than one commit has.
+pub(super) const TURN_NUMBERS: u32 = 4096;
+/// How long it is remembered what a holder committed last.
+const REMEMBERED: Duration = Duration::from_secs(3600);
+
+/// `KEYS`: turn, intent, burned. `ARGV`: who, for how many milliseconds, numbers to burn, the
+/// last turn of this holder that was ended in good order and the commit that it applied.
+const TAKE: &str = r"
+local t = redis.call('TIME')
+local now = tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
+local held = redis.call('HMGET', KEYS[1], 'holder', 'until')
+local is_held = held[1] and held[1] ~= ''
+if is_held and held[1] ~= ARGV[1] and tonumber(held[2]) > now then
+  return {0, tonumber(held[2]) - now}
+end
+if is_held and held[1] == ARGV[1] and redis.call('HGET', KEYS[1], 'fence') == ARGV[4] then
+  -- It was ended, and the word of it comes late.
+  is_held = false
+  if redis.call('HGET', KEYS[1], 'seq') == ARGV[5] then
+    redis.call('HSET', KEYS[1], 'done', ARGV[5])
+  end
+end
+local fence = redis.call('HINCRBY', KEYS[1], 'fence', 1)
+if is_held then
+  local behind = redis.call('HINCRBY', KEYS[1], 'next', ARGV[3])
+  redis.call('RPUSH', KEYS[3], (behind - tonumber(ARGV[3])) .. '-' .. behind)
+end
+redis.call('HSET', KEYS[1], 'holder', ARGV[1], 'until', now + tonumber(ARGV[2]))
+local is = redis.call('HMGET', KEYS[1], 'seq', 'done', 'next', 'count')
+local intent = ''
+if is[1] ~= is[2] then intent = redis.call('GET', KEYS[2]) or '' end
+return {1, fence, is[1] or '0', is[3] or '0', is[4] or '0', intent}
+";
+
+/// `KEYS`: turn, intent, what this holder committed. `ARGV`: who, fence, sequence, next,
+/// count, intent, seconds.
+const COMMIT: &str = r"
+local is = redis.call('HMGET', KEYS[1], 'holder', 'fence', 'seq')
+if is[1] ~= ARGV[1] or is[2] ~= ARGV[2] then return 0 end
+if is[3] == ARGV[3] then return 1 end
+redis.call('SET', KEYS[2], ARGV[6])
+redis.call('SET', KEYS[3], ARGV[3], 'EX', ARGV[7])
+redis.call('HSET', KEYS[1], 'seq', ARGV[3], 'next', ARGV[4], 'count', ARGV[5])
+return 1
+";
+
+/// `KEYS`: turn, intent. `ARGV`: who, fence, sequence that is applied, whether it is clean.
+const END: &str = r"
+local is = redis.call('HMGET', KEYS[1], 'holder', 'fence', 'seq')
+if is[1] ~= ARGV[1] or is[2] ~= ARGV[2] then return 0 end
+if is[3] == ARGV[3] then
+  redis.call('HSET', KEYS[1], 'done', ARGV[3])
+  redis.call('DEL', KEYS[2])
+end
+if ARGV[4] == '1' then redis.call('HSET', KEYS[1], 'holder', '') else redis.call('HSET', KEYS[1], 'until', 0) end
+return 1
+";
+
+/// `KEYS`: turn. `ARGV`: who, fence, for how many milliseconds.
+const KEEP: &str = r"
+local is = redis.call('HMGET', KEYS[1], 'holder', 'fence')
+if is[1] ~= ARGV[1] or is[2] ~= ARGV[2] then return 0 end
+local t = redis.call('TIME')
+redis.call('HSET', KEYS[1], 'until', tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000) + tonumber(ARGV[3]))
+return 1
+";
+
+/// A turn that was got.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Held {
+    pub(super) fence: u64,
+    /// The last commit.
+    pub(super) seq: u64,
+    pub(super) next: u32,
+    pub(super) count: u64,
+    /// The last commit, where it may not be applied.
+    pub(super) intent: Vec<u8>,
+}
+
+/// What came of asking for a turn.
+pub(super) enum Taken {
+    Held(Held),
+    /// Another has it, for so long at most.
+    Busy(Duration),
+}
+
+/// Asks for the turn.
+pub(super) fn take(
+    cluster: &Cluster,
+    holder: &str,
+    (ended, applied): (u64, u64),
+) -> Result<Taken, StoreError> {
+    let keys = [Layout::turn(cluster), Layout::intent(cluster), Layout::burned(cluster)];
+    let command = Command::script(TAKE, &keys.each_ref().map(Vec::as_slice))
+        .arg(holder)
+        .arg(millis(LEASE))
+        .arg(TURN_NUMBERS)
+        .arg(ended)
+        .arg(applied);
+    let replies = cluster.write(&[command])?;
+    let Some(Value::Array(parts)) = replies.first() else { return Err(unexpected()) };
+    match parts.as_slice() {
+        [Value::Int(0), Value::Int(left)] => {
+            Ok(Taken::Busy(Duration::from_millis(u64::try_from(*left).unwrap_or(0))))
+        }
+        [Value::Int(1), fence, seq, next, count, intent] => Ok(Taken::Held(Held {
+            fence: number(fence)?,
+            seq: number(seq)?,
+            next: u32::try_from(number(next)?).map_err(|_| StoreError::NumbersUsedUp)?,
+            count: number(count)?,
+            intent: reply::bytes(intent).unwrap_or_default().to_vec(),
+        })),
+        _ => Err(unexpected()),
+    }
+}
+
+/// What is known of a commit that was asked for.
+pub(super) struct Proposal<'a> {
+    pub(super) fence: u64,
+    pub(super) seq: u64,
+    pub(super) next: u32,
+    pub(super) count: u64,
+    pub(super) intent: &'a [u8],
+}
+
+/// Commits, if the turn is still this holder's.
+pub(super) fn commit(
+    cluster: &Cluster,
+    holder: &str,
+    proposal: &Proposal<'_>,
+) -> Result<bool, StoreError> {
+    let keys = [Layout::turn(cluster), Layout::intent(cluster), Layout::by(cluster, holder)];
+    let command = Command::script(COMMIT, &keys.each_ref().map(Vec::as_slice))
+        .arg(holder)
+        .arg(proposal.fence)
+        .arg(proposal.seq)
+        .arg(proposal.next)
+        .arg(proposal.count)
+        .arg(proposal.intent)
+        .arg(REMEMBERED.as_secs());
+    let replies = cluster.write(&[command])?;
+    Ok(matches!(replies.first(), Some(Value::Int(1))))
+}
+
+/// Ends a turn. Unless it `is_clean`, the numbers that it may have used are passed over.
+pub(super) fn ended(
+    cluster: &Cluster,
+    (holder, fence): (&str, u64),
+    applied: u64,
+    is_clean: bool,
+) -> Command {
+    let keys = [Layout::turn(cluster), Layout::intent(cluster)];
+    Command::script(END, &keys.each_ref().map(Vec::as_slice))
+        .arg(holder)
+        .arg(fence)
+        .arg(applied)
+        .arg(u8::from(is_clean))
+}
+
+/// Makes a turn last longer.
+pub(super) fn kept(cluster: &Cluster, (holder, fence): (&str, u64)) -> Command {
+    let key = Layout::turn(cluster);
+    Command::script(KEEP, &[&key]).arg(holder).arg(fence).arg(millis(LEASE))
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

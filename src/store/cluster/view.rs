@@ -1,0 +1,95 @@
+//! What is stored, while nothing changes: a view has the turn, so that writers wait.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread;
+
+use crate::hash;
+use crate::store::cluster::turn::{self, LEASE};
+use crate::store::cluster::{ClusterStore, Shared};
+use crate::store::damage::Damage;
+use crate::store::{ArticleNumber, Part, Row, Space, State, Store as _, StoreError, View};
+
+/// The turn is made longer after this share of it.
+const RENEWED_SHARE: u32 = 3;
+
+/// A turn that is kept until the view is dropped.
+#[derive(Debug)]
+pub(super) struct ClusterView {
+    store: ClusterStore,
+    /// Ends the thread that keeps the turn.
+    _until: Sender<()>,
+}
+
+impl ClusterView {
+    pub(super) fn begin(store: ClusterStore) -> Result<Self, StoreError> {
+        let store = ClusterStore { asks_replicas: false, ..store };
+        let holder = format!("{}-view-{:08x}", store.shared.holder, hash::random_64());
+        let mut held = store.take_turn((&holder, (0, 0)), true)?.ok_or(StoreError::TurnLost)?;
+        store.apply_pending(&mut held)?;
+        let (until, dropped) = channel::<()>();
+        let shared = Arc::clone(&store.shared);
+        let keep = move || {
+            while dropped.recv_timeout(LEASE / RENEWED_SHARE) == Err(RecvTimeoutError::Timeout) {
+                let kept = turn::kept(&shared.cluster, (&holder, held.fence));
+                if let Err(error) = shared.cluster.write(&[kept]) {
+                    tracing::warn!(%error, "the turn that a copy is made in cannot be kept");
+                }
+            }
+            end(&shared, (&holder, held.fence), held.seq);
+        };
+        let thread = thread::Builder::new().name("view".to_owned()).spawn(keep);
+        thread.map_err(|_| StoreError::Damaged("no thread can be started"))?;
+        Ok(Self { store, _until: until })
+    }
+}
+
+fn end(shared: &Shared, holder: (&str, u64), applied: u64) {
+    let ended = turn::ended(&shared.cluster, holder, applied, true);
+    if let Err(error) = shared.cluster.write(&[ended]) {
+        tracing::warn!(%error, "the turn that a copy was made in ends by itself");
+    }
+}
+
+impl View for ClusterView {
+    fn read(
+        &self,
+        part: Part,
+        numbers: &[ArticleNumber],
+        visit: &mut dyn FnMut(ArticleNumber, &[u8]),
+    ) -> Result<(), StoreError> {
+        self.store.read(part, numbers, visit)
+    }
+
+    fn scan(
+        &self,
+        part: Part,
+        after: Option<ArticleNumber>,
+        count_max: usize,
+    ) -> Result<Vec<(ArticleNumber, Vec<u8>)>, StoreError> {
+        self.store.scan(part, after, count_max)
+    }
+
+    fn row(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.store.row(space, key)
+    }
+
+    fn rows(
+        &self,
+        space: Space,
+        keys: Range<&[u8]>,
+        count_max: usize,
+        _: &mut dyn FnMut(Damage),
+    ) -> Result<Vec<Row>, StoreError> {
+        self.store.rows(space, keys, count_max)
+    }
+
+    fn numbers(&self) -> Result<Vec<ArticleNumber>, StoreError> {
+        self.store.all_numbers()
+    }
+
+    fn state(&self) -> Result<State, StoreError> {
+        self.store.state()
+    }
+}

@@ -1,0 +1,361 @@
+//! What becomes of writes when nodes of the cluster fail, and when nodes of doublon do.
+#![allow(clippy::print_stderr, reason = "figures are printed")]
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use doublon::api::v1;
+use doublon::api::v1::doublon_service_client::DoublonServiceClient;
+use doublon::client::Client;
+use doublon::cluster::{ClusterError, ClusterSettings};
+use doublon::engine::article::ArticleId;
+use doublon::engine::error::EngineError;
+use doublon::engine::put::PutRequest;
+use doublon::engine::{Engine, teaser::TeaserRequest};
+use doublon::index::Filter;
+use doublon::matching::verdict::Verdict;
+use doublon::store::StoreError;
+use tonic::Code;
+use tonic_types::StatusExt;
+
+use crate::nodes::{article, is_sound, node, put, words};
+use crate::support::process::Process;
+use crate::support::redis::{self, Cluster};
+use crate::support::{Server, put_request};
+
+/// Nodes of doublon that are killed one after the other.
+const KILLS: u32 = 6;
+
+/// A cluster of its own for a test that breaks it.
+fn cluster(test: &str, replicas: usize, options: &[&str]) -> Option<Cluster> {
+    redis::server(test).map(|program| Cluster::start(program, replicas, options))
+}
+
+/// The text of an article that is named by a number.
+fn text(number: u32) -> String {
+    words(number * 100, 60)
+}
+
+/// What writers were told.
+#[derive(Default)]
+struct Told {
+    acknowledged: Mutex<BTreeMap<String, u32>>,
+    failed: AtomicU32,
+    next: AtomicU32,
+    stop: AtomicBool,
+}
+
+impl Told {
+    /// Puts articles until it is stopped, four at a time.
+    fn write(&self, engine: &Engine) {
+        while !self.stop.load(Ordering::Relaxed) {
+            let first = self.next.fetch_add(4, Ordering::Relaxed);
+            let numbers = first..first + 4;
+            let requests =
+                numbers.clone().map(|it| PutRequest::of(article(&it.to_string(), &text(it))));
+            let answers = engine.put(requests.collect());
+            for (number, answer) in numbers.zip(answers) {
+                match answer {
+                    Ok(_) => {
+                        let mut all = self.acknowledged.lock().unwrap();
+                        all.insert(number.to_string(), number);
+                    }
+                    Err(_) => drop(self.failed.fetch_add(1, Ordering::Relaxed)),
+                }
+            }
+        }
+    }
+
+    /// Runs writers on some nodes while something happens.
+    fn while_written(nodes: &[Engine], happens: impl FnOnce(&Self)) -> Self {
+        let told = Self::default();
+        thread::scope(|scope| {
+            for engine in nodes {
+                scope.spawn(|| told.write(engine));
+            }
+            happens(&told);
+            told.stop.store(true, Ordering::Relaxed);
+        });
+        told
+    }
+
+    /// Waits for so many acknowledged writes more.
+    fn more(&self, count: usize) {
+        let before = self.acknowledged.lock().unwrap().len();
+        for _ in 0..600 {
+            if self.acknowledged.lock().unwrap().len() >= before + count {
+                return;
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+        panic!("no writes within a minute");
+    }
+
+    /// Checks that all that was acknowledged is there, by id, as a duplicate and by a teaser.
+    fn check(&self, engine: &Engine) -> usize {
+        let all = self.acknowledged.lock().unwrap();
+        let mut lost = Vec::new();
+        for (id, number) in &*all {
+            match engine.article(&ArticleId::new(id).unwrap()) {
+                Ok((stored, _)) => assert_eq!(stored.article.text, text(*number)),
+                Err(EngineError::ArticleNotFound(_)) => lost.push(id.clone()),
+                Err(error) => panic!("{error}"),
+            }
+        }
+        assert!(lost.is_empty(), "{} of {} lost: {lost:?}", lost.len(), all.len());
+        let asked: Vec<TeaserRequest> =
+            all.values().map(|it| TeaserRequest::of(words(it * 100 + 5, 20))).collect();
+        for ((id, _), answer) in all.iter().zip(engine.match_teasers(asked)) {
+            let answer = answer.unwrap();
+            assert_eq!(answer.verdict, Verdict::Match, "{id}");
+            assert_eq!(answer.matches[0].id.as_str(), id);
+        }
+        all.len()
+    }
+
+    fn failed(&self) -> u32 {
+        self.failed.load(Ordering::Relaxed)
+    }
+}
+
+fn nodes(settings: &ClusterSettings) -> Vec<Engine> {
+    (0..2).map(|_| node(settings)).collect()
+}
+
+#[test]
+fn no_acknowledged_write_is_lost_when_a_primary_is_killed() {
+    let test = "no acknowledged write is lost when a primary is killed";
+    let Some(mut cluster) = cluster(test, 1, &[]) else { return };
+    let settings = cluster.settings("killed");
+    let nodes = nodes(&settings);
+    // The one that has the turn to write, and another.
+    for key in ["killed:{turn}", "killed:{r3}:rows"] {
+        let told = Told::while_written(&nodes, |told| {
+            told.more(100);
+            let killed = cluster.primary_of(key);
+            cluster.kill(killed);
+            cluster.until("a replica takes over", |it| {
+                it.primaries().len() == 3 && !it.primaries().contains(&killed)
+            });
+            // It has no replica now: its writes wait until the killed one is back.
+            cluster.revive(killed);
+            cluster.wait_until_whole();
+            told.more(100);
+        });
+        let count = told.check(&nodes[0]);
+        eprintln!("{key}: {count} acknowledged, none lost, {} failed", told.failed());
+    }
+    is_sound(&settings);
+}
+
+#[test]
+fn slots_that_move_under_load_are_followed() {
+    let Some(cluster) = cluster("slots that move under load are followed", 1, &[]) else { return };
+    let settings = cluster.settings("moved");
+    let nodes = nodes(&settings);
+    let told = Told::while_written(&nodes, |told| {
+        told.more(60);
+        let ports = cluster.primaries();
+        let id = |port: u16| cluster.ask(port, &["CLUSTER", "MYID"]).trim().to_owned();
+        let (from, to) = (id(ports[0]), id(ports[1]));
+        let address = format!("127.0.0.1:{}", ports[0]);
+        let moved = cluster.cli(&[
+            "--cluster",
+            "reshard",
+            &address,
+            "--cluster-from",
+            &from,
+            "--cluster-to",
+            &to,
+            "--cluster-slots",
+            "1500",
+            "--cluster-yes",
+        ]);
+        assert!(moved.contains("Moving slot"), "{moved}");
+        told.more(60);
+    });
+    let count = told.check(&nodes[1]);
+    eprintln!("1500 slots moved: {count} acknowledged, none lost, {} failed", told.failed());
+    assert_eq!(told.failed(), 0);
+    is_sound(&settings);
+}
+
+#[test]
+fn a_node_that_pauses_delays_and_loses_nothing() {
+    let Some(mut cluster) = cluster("a node that pauses delays", 1, &[]) else { return };
+    let settings = cluster.settings("paused");
+    let nodes = nodes(&settings);
+    let told = Told::while_written(&nodes, |told| {
+        told.more(60);
+        let port = cluster.primary_of("paused:{turn}");
+        // Shorter than it takes to be taken for dead, then longer.
+        for pause_ms in [1000, 6000] {
+            cluster.signal(port, "-STOP");
+            thread::sleep(Duration::from_millis(pause_ms));
+            cluster.signal(port, "-CONT");
+            cluster.wait_until_whole();
+            told.more(60);
+        }
+    });
+    let count = told.check(&nodes[0]);
+    eprintln!("paused: {count} acknowledged, none lost, {} failed", told.failed());
+    is_sound(&settings);
+}
+
+#[test]
+fn a_cluster_without_memory_refuses_writes_and_loses_nothing() {
+    let test = "a cluster without memory refuses writes";
+    let Some(cluster) = cluster(test, 1, &["--maxmemory-policy", "noeviction"]) else { return };
+    let settings = cluster.settings("full");
+    let engine = node(&settings);
+    let mut stored = Vec::new();
+    for number in 0..50_u32 {
+        put(&engine, article(&number.to_string(), &text(number))).unwrap();
+        stored.push(number);
+    }
+    let limit = |bytes: &str| {
+        for node in &cluster.nodes {
+            assert!(cluster.ask(node.port, &["CONFIG", "SET", "maxmemory", bytes]).contains("OK"));
+        }
+    };
+    limit("1mb");
+    for number in 50..55_u32 {
+        let error = put(&engine, article(&number.to_string(), &text(number))).unwrap_err();
+        let EngineError::Store(error) = &error else { panic!("{error}") };
+        let is_full =
+            matches!(&**error, StoreError::Cluster(it) if matches!(**it, ClusterError::Full(_)));
+        assert!(is_full, "{error}");
+        assert!(error.to_string().contains("no memory left"));
+    }
+    let answer = engine.match_teasers(vec![TeaserRequest::of(words(705, 20))]).remove(0).unwrap();
+    assert_eq!(answer.matches[0].id.as_str(), "7");
+    limit("0");
+    for number in 50..60_u32 {
+        put(&engine, article(&number.to_string(), &text(number))).unwrap();
+        stored.push(number);
+    }
+    for number in stored {
+        engine.article(&ArticleId::new(number.to_string()).unwrap()).unwrap();
+    }
+    assert_eq!(engine.stats().unwrap().article_count, 60);
+    is_sound(&settings);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_that_is_down_is_said_to_be_and_when_to_try_again() {
+    let Some(mut cluster) = cluster("a cluster that is down", 1, &[]) else { return };
+    let timeout = Duration::from_secs(1);
+    let settings = ClusterSettings { timeout, ..cluster.settings("down") };
+    let mut settings_of_service = crate::support::settings(None);
+    settings_of_service.cluster = Some(settings);
+    let mut server = Server::run(settings_of_service).await;
+    server.put("a", &text(1)).await;
+    let ports: Vec<u16> = cluster.nodes.iter().map(|it| it.port).collect();
+    for port in ports.iter().skip(1) {
+        cluster.kill(*port);
+    }
+    let mut bare =
+        DoublonServiceClient::connect(format!("http://{}", server.address)).await.unwrap();
+    let text_of_teaser = words(105, 20);
+    let teaser = v1::MatchTeaserRequest { text: text_of_teaser, ..Default::default() };
+    let refused = [
+        bare.put_article(put_request("b", &text(2))).await.map(drop).unwrap_err(),
+        bare.match_teaser(teaser).await.map(drop).unwrap_err(),
+    ];
+    for status in refused {
+        assert_eq!(status.code(), Code::Unavailable, "{status}");
+        assert!(status.get_details_retry_info().is_some(), "{status}");
+        assert!(status.message().contains("does not answer within"), "{status}");
+    }
+    for port in ports.iter().skip(1) {
+        cluster.revive(*port);
+    }
+    cluster.wait_until_whole();
+    let mut tries = 0;
+    while server.client.put_article(put_request("b", &text(2))).await.is_err() {
+        tries += 1;
+        assert!(tries < 60, "it does not come back");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    assert_eq!(server.teaser(&words(105, 20)).await.matches[0].article_id, "a");
+    server.stop().await;
+}
+
+/// Replaces articles until the service is gone; gives what was acknowledged last of each.
+async fn write_until_killed(address: String, first: u32) -> BTreeMap<String, u32> {
+    let mut done = BTreeMap::new();
+    let Ok(mut client) = Client::connect(&address).await else { return done };
+    for number in first.. {
+        // Every other one replaces what was there.
+        let id = (number / 2).to_string();
+        if client.put_article(put_request(&id, &text(number))).await.is_err() {
+            break;
+        }
+        done.insert(id, number);
+    }
+    done
+}
+
+/// Everything that is listed is found by its first words; gives how much is listed.
+fn each_is_found(engine: &Engine) -> u64 {
+    let (mut token, mut listed) = (String::new(), 0);
+    loop {
+        let page = engine.list(&token, 500, &Filter::all()).unwrap();
+        for stored in &page.articles {
+            let words: Vec<&str> = stored.article.text.split(' ').take(20).collect();
+            let asked = TeaserRequest::of(words.join(" "));
+            let answer = engine.match_teasers(vec![asked]).remove(0).unwrap();
+            assert_eq!(answer.verdict, Verdict::Match);
+            assert_eq!(answer.matches[0].id, stored.article.id);
+            listed += 1;
+        }
+        match page.next {
+            Some(next) => token = next,
+            None => return listed,
+        }
+    }
+}
+
+/// Nodes of doublon are killed at any time; others finish what was committed, and nothing is
+/// there by half.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_of_doublon_that_is_killed_leaves_nothing_by_half() {
+    let Some(cluster) = cluster("a node of doublon that is killed", 1, &[]) else { return };
+    let settings = cluster.settings("crash");
+    let arguments = format!(
+        "--store cluster --cluster {} --cluster-prefix crash --cluster-articles 20000",
+        cluster.urls()
+    );
+    let arguments: Vec<&str> = arguments.split(' ').collect();
+    let mut acknowledged: BTreeMap<String, u32> = BTreeMap::new();
+    for round in 0..KILLS {
+        let mut process = Process::start(&arguments);
+        let first = |writer| round * 100_000 + writer * 10_000;
+        let writers: Vec<_> = (0..4_u32)
+            .map(|it| tokio::spawn(write_until_killed(process.address.clone(), first(it))))
+            .collect();
+        tokio::time::sleep(Duration::from_millis(900 + 130 * u64::from(round))).await;
+        process.kill();
+        for writer in writers {
+            acknowledged.extend(writer.await.unwrap());
+        }
+    }
+    let check = tokio::task::spawn_blocking(move || {
+        let engine = node(&settings);
+        for (id, number) in &acknowledged {
+            let (stored, _) = engine.article(&ArticleId::new(id).unwrap()).unwrap();
+            let is_next = stored.article.text == text(number + 1);
+            assert!(stored.article.text == text(*number) || is_next, "{id}");
+        }
+        let listed = each_is_found(&engine);
+        assert_eq!(engine.stats().unwrap().article_count, listed);
+        drop(engine);
+        is_sound(&settings);
+        (acknowledged.len(), listed)
+    });
+    let (acknowledged, listed) = check.await.unwrap();
+    eprintln!("{KILLS} kills: {acknowledged} acknowledged, {listed} stored, none lost or by half");
+}

@@ -1,0 +1,229 @@
+//! Several nodes of doublon on one cluster, at once.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::thread;
+
+use doublon::clock::Clock;
+use doublon::engine::article::{Article, ArticleId};
+use doublon::engine::error::EngineError;
+use doublon::engine::put::{OnDuplicate, PutAnswer, PutOutcome, PutRequest};
+use doublon::engine::teaser::{TeaserRequest, Watch};
+use doublon::engine::verify::verify;
+use doublon::engine::watch::Since;
+use doublon::engine::{Engine, Options};
+use doublon::index;
+use doublon::index::Index;
+use doublon::index::memory::MemoryIndex;
+use doublon::matching::verdict::Verdict;
+use doublon::store::{ArticleNumber, Part, Space, StoreError, Write};
+
+use crate::support::place::settings;
+
+/// A node: an engine with connections of its own.
+pub(super) fn node(settings: &doublon::cluster::ClusterSettings) -> Engine {
+    let clock = Clock::system();
+    let (store, index) = index::cluster::open(settings.clone(), clock.clone()).unwrap();
+    Engine::open(store, index, Options::new(clock), |_, _| {}).unwrap()
+}
+
+pub(super) fn article(name: &str, text: &str) -> Article {
+    Article {
+        id: ArticleId::new(name).unwrap(),
+        url: String::new(),
+        site: String::new(),
+        language: String::new(),
+        title: String::new(),
+        description: String::new(),
+        text: text.to_owned(),
+        published: None,
+        expires: None,
+    }
+}
+
+/// Words of their own: `count` from the `first` on.
+pub(super) fn words(first: u32, count: u32) -> String {
+    (first..first + count).map(|it| format!("w{it}")).collect::<Vec<_>>().join(" ")
+}
+
+pub(super) fn put(engine: &Engine, article: Article) -> Result<PutAnswer, EngineError> {
+    engine.put(vec![PutRequest::of(article)]).remove(0)
+}
+
+/// Whether what is stored fits together: records, ids, rows and what they are derived from.
+pub(super) fn is_sound(settings: &doublon::cluster::ClusterSettings) {
+    let (store, _) = index::cluster::open(settings.clone(), Clock::system()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let index: Arc<dyn Index> = Arc::new(MemoryIndex::default());
+    assert_eq!(verify(&store, &index, folder.path()).unwrap().damages, Vec::<String>::new());
+}
+
+#[test]
+fn nodes_that_put_copies_at_once_see_each_other() {
+    let Some(settings) = settings(None) else { return };
+    let nodes: Vec<Engine> = (0..3).map(|_| node(&settings)).collect();
+    let answers: Vec<Vec<PutAnswer>> = thread::scope(|scope| {
+        let put_all = |at: usize| {
+            let engine = &nodes[at];
+            move || -> Vec<PutAnswer> {
+                (0..40)
+                    .map(|it| put(engine, article(&format!("{at}-{it}"), &words(it * 1000, 60))))
+                    .collect::<Result<_, _>>()
+                    .unwrap()
+            }
+        };
+        let running: Vec<_> = (0..3).map(|at| scope.spawn(put_all(at))).collect();
+        running.into_iter().map(|it| it.join().unwrap()).collect()
+    });
+    for copy in 0..40 {
+        let of: Vec<&PutAnswer> = answers.iter().map(|it| &it[copy]).collect();
+        // The second names the first, the third both.
+        let mut named: Vec<usize> = of.iter().map(|it| it.duplicates.len()).collect();
+        named.sort_unstable();
+        assert_eq!(named, [0, 1, 2], "{copy}");
+        let stories: BTreeSet<String> = of.iter().map(|it| it.story.unwrap().to_string()).collect();
+        assert_eq!(stories.len(), 1);
+    }
+    // Of copies that are skipped where there is one, one is stored.
+    let skipped: Vec<PutOutcome> = thread::scope(|scope| {
+        let put_one = |at: usize| {
+            let engine = &nodes[at];
+            move || {
+                let one = article(&format!("only-{at}"), &words(900_000, 80));
+                let on_duplicate = OnDuplicate::Skip;
+                let request = PutRequest { on_duplicate, ..PutRequest::of(one) };
+                engine.put(vec![request]).remove(0).unwrap().outcome
+            }
+        };
+        let running: Vec<_> = (0..3).map(|at| scope.spawn(put_one(at))).collect();
+        running.into_iter().map(|it| it.join().unwrap()).collect()
+    });
+    let created = skipped.iter().filter(|it| **it == PutOutcome::Created).count();
+    assert_eq!(created, 1, "{skipped:?}");
+    assert!(nodes.iter().all(|it| it.stats().unwrap().article_count == 121));
+    is_sound(&settings);
+}
+
+#[test]
+fn one_article_from_many_nodes_has_one_content() {
+    let Some(settings) = settings(None) else { return };
+    let nodes: Vec<Engine> = (0..3).map(|_| node(&settings)).collect();
+    thread::scope(|scope| {
+        for (at, engine) in nodes.iter().enumerate() {
+            scope.spawn(move || {
+                for round in 0..20_u32 {
+                    let first = round * 3 + u32::try_from(at).unwrap();
+                    put(engine, article("a", &words(first * 1000, 50))).unwrap();
+                    if round % 5 == 4 {
+                        engine.delete(&ArticleId::new("b").unwrap()).ok();
+                    } else {
+                        put(engine, article("b", &words(first * 1000 + 500, 50))).unwrap();
+                    }
+                }
+            });
+        }
+    });
+    let (stored, _) = nodes[0].article(&ArticleId::new("a").unwrap()).unwrap();
+    for engine in &nodes {
+        assert_eq!(engine.article(&ArticleId::new("a").unwrap()).unwrap().0, stored);
+    }
+    is_sound(&settings);
+}
+
+#[test]
+fn a_teaser_that_waits_on_one_node_is_resolved_by_another() {
+    let Some(settings) = settings(None) else { return };
+    let (one, other) = (node(&settings), node(&settings));
+    let cursor = one.cursor(Since::Now).unwrap();
+    for number in 0..30_u32 {
+        let watch = Some(Watch { page_url: "https://p.example/".to_owned(), ..Watch::default() });
+        let text = format!("{} ...", words(number * 1000, 25));
+        let request = TeaserRequest { watch, ..TeaserRequest::of(text) };
+        let answer = one.match_teasers(vec![request]).remove(0).unwrap();
+        assert!(answer.id.is_some());
+    }
+    for number in 0..30_u32 {
+        let text = words(number * 1000, 80);
+        let answer = put(&other, article(&number.to_string(), &text)).unwrap();
+        assert_eq!(answer.resolved.len(), 1, "{number}");
+    }
+    assert_eq!(one.resolutions(cursor).unwrap().len(), 30);
+    assert_eq!(one.stats().unwrap().standing_teasers, 0);
+    let asked = TeaserRequest::of(words(3000, 20));
+    let answer = one.match_teasers(vec![asked]).remove(0).unwrap();
+    assert_eq!((answer.verdict, answer.matches[0].id.as_str()), (Verdict::Match, "3"));
+    // The node that did not resolve them does not look for them any more either.
+    let again = put(&one, article("again", &words(3000, 81))).unwrap();
+    assert_eq!((again.resolved.len(), again.duplicates.len()), (0, 1));
+    is_sound(&settings);
+}
+
+fn insert(number: u32, id: &str) -> Write {
+    Write::Insert {
+        number: ArticleNumber(number),
+        id: id.to_owned(),
+        article: format!("article {id}").into_bytes(),
+        features: format!("features {id}").into_bytes(),
+    }
+}
+
+#[test]
+fn whose_turn_has_ended_commits_nothing_and_its_numbers_are_not_given_again() {
+    let Some(settings) = settings(None) else { return };
+    let open = || index::cluster::open(settings.clone(), Clock::system()).unwrap().0;
+    let (slow, quick) = (open(), open());
+    slow.begin(true).unwrap().unwrap();
+    slow.commit(&[insert(0, "a")]).unwrap();
+    slow.end();
+    let turn = slow.begin(true).unwrap().unwrap();
+    assert_eq!(turn.next, Some(ArticleNumber(1)));
+    assert!(quick.begin(false).unwrap().is_none(), "another has it");
+    // As if it had been paused for longer than a turn lasts.
+    let turn = quick.begin(true).unwrap().unwrap();
+    let next = turn.next.unwrap();
+    assert!(next.0 > 1000 && turn.is_foreign, "{turn:?}");
+    let error = slow.commit(&[insert(1, "late")]).unwrap_err();
+    assert!(matches!(error, StoreError::TurnLost), "{error}");
+    slow.end();
+    quick.commit(&[insert(next.0, "b")]).unwrap();
+    quick.end();
+    for store in [&slow, &quick] {
+        let numbers = store.numbers(&["a", "late", "b"]).unwrap();
+        assert_eq!(numbers, [Some(ArticleNumber(0)), None, Some(next)]);
+        // What the slow one wrote of it is no record.
+        let mut seen = Vec::new();
+        store.read(Part::Article, &[ArticleNumber(1)], &mut |it, _| seen.push(it)).unwrap();
+        assert!(seen.is_empty() && store.record_count().unwrap() == 2);
+        assert_eq!(store.scan(Part::Features, None, 9).unwrap().len(), 2);
+    }
+}
+
+#[test]
+fn long_lists_of_rows_are_read_in_order_from_all_partitions() {
+    let Some(settings) = settings(None) else { return };
+    let (store, _) = index::cluster::open(settings, Clock::system()).unwrap();
+    let key = |it: u32| {
+        let [a, b, c, d] = it.to_le_bytes();
+        vec![7, d, c, b, a]
+    };
+    let writes = (0..5000_u32).map(|it| Write::Set {
+        space: Space::Teaser,
+        key: key(it),
+        value: vec![1; 3],
+    });
+    store.begin(true).unwrap().unwrap();
+    store.commit(&writes.collect::<Vec<_>>()).unwrap();
+    store.end();
+    for (from, count) in [(0, 5000), (0, 9999), (17, 1), (4000, 500), (4990, 100), (5000, 7)] {
+        let (start, end) = (key(from), vec![8]);
+        let rows = store.rows(Space::Teaser, &start[..]..&end[..], count).unwrap();
+        let expected = (from..5000).take(count).map(key);
+        assert!(rows.iter().map(|it| it.0.clone()).eq(expected), "{from} {count}");
+    }
+    let keys = [3, 9999, 5].map(|it| (Space::Teaser, key(it)));
+    let found = store.each_row(&keys).unwrap();
+    assert_eq!(found.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false, true]);
+    let prefix = key(0x0101)[..4].to_vec();
+    let all = store.each_prefix(&[(Space::Teaser, prefix), (Space::Story, vec![1])]).unwrap();
+    assert_eq!((all[0].len(), all[1].len()), (256, 0));
+}

@@ -1,0 +1,246 @@
+//! A real cluster on this machine: three primaries of `redis-server` or `valkey-server` on
+//! loopback with replicas, made for a test and gone with it.
+
+use std::fs::File;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use doublon::clock::Clock;
+use doublon::cluster::ClusterSettings;
+
+/// Primaries of a cluster.
+pub(crate) const PRIMARIES: usize = 3;
+/// Milliseconds after which a node that is silent has failed.
+const NODE_TIMEOUT_MS: u64 = 2000;
+/// How long a cluster may take for something.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Set where a machine must have a server, as in `.ci/run`.
+const REQUIRED: &str = "DOUBLON_REQUIRE_REDIS";
+
+/// The server's program, if there is one. Says by name what is skipped where there is none.
+pub(crate) fn server(test: &str) -> Option<PathBuf> {
+    let named = std::env::var_os("DOUBLON_REDIS_SERVER").map(PathBuf::from);
+    let found = named.or_else(|| {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
+        let files = ["valkey-server", "redis-server"];
+        files
+            .iter()
+            .flat_map(|name| folders.iter().map(move |it| it.join(name)))
+            .find(|it| it.is_file())
+    });
+    if found.is_none() {
+        assert!(
+            std::env::var_os(REQUIRED).is_none(),
+            "{test} needs a server: apt-get install redis-server"
+        );
+        super::place::say(&format!(
+            "SKIPPED {test}: no valkey-server and no redis-server; apt-get install redis-server"
+        ));
+    }
+    found
+}
+
+/// A node: its port and its process.
+pub(crate) struct Node {
+    pub(crate) port: u16,
+    process: Child,
+}
+
+/// A cluster. The first nodes are the primaries at the beginning, the others their replicas.
+pub(crate) struct Cluster {
+    pub(crate) nodes: Vec<Node>,
+    program: PathBuf,
+    folder: tempfile::TempDir,
+    options: Vec<String>,
+}
+
+impl Cluster {
+    /// With so many replicas of each primary, and options more for each node.
+    pub(crate) fn start(program: PathBuf, replicas: usize, options: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let options = options.iter().map(|it| (*it).to_owned()).collect();
+        let mut cluster = Self { nodes: Vec::new(), program, folder, options };
+        for _ in 0..PRIMARIES * (1 + replicas) {
+            cluster.add_node();
+        }
+        let addresses: Vec<String> =
+            cluster.nodes.iter().map(|it| format!("127.0.0.1:{}", it.port)).collect();
+        let mut arguments = vec!["--cluster", "create"];
+        arguments.extend(addresses.iter().map(String::as_str));
+        let replicas = replicas.to_string();
+        arguments.extend(["--cluster-replicas", &replicas, "--cluster-yes"]);
+        let made = cluster.cli(&arguments);
+        assert!(made.contains("16384 slots covered"), "{made}");
+        cluster.wait_until_whole();
+        cluster
+    }
+
+    /// Starts a node more, which serves no slots yet.
+    pub(crate) fn add_node(&mut self) -> u16 {
+        let port = free_port();
+        let process = self.spawn(port);
+        self.nodes.push(Node { port, process });
+        self.until("a node answers", |it| it.ask(port, &["PING"]).contains("PONG"));
+        port
+    }
+
+    /// How it is reached.
+    pub(crate) fn settings(&self, prefix: &str) -> ClusterSettings {
+        let seeds = self.nodes.iter().map(|it| format!("redis://127.0.0.1:{}", it.port));
+        ClusterSettings {
+            prefix: prefix.to_owned(),
+            articles: 20_000,
+            ..ClusterSettings::new(seeds.collect())
+        }
+    }
+
+    /// The same as the flag of `doublon serve`.
+    pub(crate) fn urls(&self) -> String {
+        self.settings("").seeds.join(",")
+    }
+
+    /// What a node says.
+    pub(crate) fn ask(&self, port: u16, command: &[&str]) -> String {
+        let port = port.to_string();
+        let mut arguments = vec!["-h", "127.0.0.1", "-p", &port];
+        arguments.extend(command);
+        self.cli(&arguments)
+    }
+
+    /// Runs the server's command line client.
+    pub(crate) fn cli(&self, arguments: &[&str]) -> String {
+        let name = self.program.file_name().unwrap().to_str().unwrap().replace("server", "cli");
+        let cli = self.program.with_file_name(name);
+        let output = Command::new(cli).args(arguments).output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
+    /// The numbers of the processes.
+    pub(crate) fn pids(&self) -> Vec<u32> {
+        self.nodes.iter().map(|it| it.process.id()).collect()
+    }
+
+    /// The ports of the nodes that are primaries with slots.
+    pub(crate) fn primaries(&self) -> Vec<u16> {
+        let all = self.nodes.iter().find_map(|it| {
+            let text = self.ask(it.port, &["CLUSTER", "NODES"]);
+            text.contains("connected").then_some(text)
+        });
+        let all = all.unwrap_or_default();
+        let lines = all.lines().filter(|it| {
+            it.contains("master") && !it.contains("fail") && it.split(' ').count() > 8
+        });
+        lines
+            .filter_map(|it| {
+                it.split(' ').nth(1)?.split('@').next()?.rsplit(':').next()?.parse().ok()
+            })
+            .collect()
+    }
+
+    /// The primary that has a key.
+    pub(crate) fn primary_of(&self, key: &str) -> u16 {
+        let any = *self.primaries().first().unwrap();
+        let slot: u64 = self.ask(any, &["CLUSTER", "KEYSLOT", key]).trim().parse().unwrap();
+        let slots = self.ask(any, &["CLUSTER", "NODES"]);
+        let line = slots.lines().find(|line| {
+            line.split(' ').skip(8).any(|range| {
+                let (first, last) = range.split_once('-').unwrap_or((range, range));
+                let bounds = first.parse::<u64>().ok().zip(last.parse::<u64>().ok());
+                bounds.is_some_and(|(first, last)| (first..=last).contains(&slot))
+            })
+        });
+        line.and_then(|it| {
+            it.split(' ').nth(1)?.split('@').next()?.rsplit(':').next()?.parse().ok()
+        })
+        .unwrap()
+    }
+
+    /// Kills a node as a power failure would.
+    pub(crate) fn kill(&mut self, port: u16) {
+        let node = self.node(port);
+        node.process.kill().unwrap();
+        node.process.wait().unwrap();
+    }
+
+    /// Starts a node that was killed.
+    pub(crate) fn revive(&mut self, port: u16) {
+        let process = self.spawn(port);
+        self.node(port).process = process;
+        self.until("a node answers", |it| it.ask(port, &["PING"]).contains("PONG"));
+    }
+
+    /// Stops a node, or lets it go on.
+    pub(crate) fn signal(&mut self, port: u16, signal: &str) {
+        let pid = self.node(port).process.id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+    }
+
+    /// Waits until all slots are served, and replicas are connected.
+    pub(crate) fn wait_until_whole(&self) {
+        self.until("the cluster is whole", |it| {
+            let primaries = it.primaries();
+            let is_ok = |port: &u16| {
+                it.ask(*port, &["CLUSTER", "INFO"]).contains("cluster_state:ok")
+                    && it.ask(*port, &["INFO", "replication"]).contains("state=online")
+            };
+            primaries.len() >= PRIMARIES && primaries.iter().all(is_ok)
+        });
+    }
+
+    /// Waits for something.
+    pub(crate) fn until(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
+        let clock = Clock::system();
+        while !is_so(self) {
+            assert!(clock.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    fn node(&mut self, port: u16) -> &mut Node {
+        self.nodes.iter_mut().find(|it| it.port == port).unwrap()
+    }
+
+    fn spawn(&self, port: u16) -> Child {
+        let folder = self.folder.path().join(port.to_string());
+        std::fs::create_dir_all(&folder).unwrap();
+        let log = File::create(folder.join("log")).unwrap();
+        let timeout = NODE_TIMEOUT_MS.to_string();
+        let port = port.to_string();
+        Command::new(&self.program)
+            .current_dir(&folder)
+            .args(["--port", &port, "--bind", "127.0.0.1", "--cluster-enabled", "yes"])
+            .args(["--cluster-node-timeout", &timeout, "--save", "", "--appendonly", "yes"])
+            .args(["--appendfsync", "everysec", "--cluster-allow-reads-when-down", "no"])
+            .args(["--repl-diskless-sync-delay", "0", "--daemonize", "no"])
+            .args(&self.options)
+            .stdout(Stdio::from(log.try_clone().unwrap()))
+            .stderr(Stdio::from(log))
+            .spawn()
+            .unwrap()
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        for node in &mut self.nodes {
+            node.process.kill().ok();
+            node.process.wait().ok();
+        }
+    }
+}
+
+/// A port that is free, and whose port for the cluster's own talk is a port.
+fn free_port() -> u16 {
+    loop {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        if port < 50_000 && TcpListener::bind(("127.0.0.1", port + 10_000)).is_ok() {
+            return port;
+        }
+    }
+}

@@ -299,6 +299,16 @@ impl Cluster {
         self.run(commands, Lane::Write)
     }
 
+    /// Writes; for benches, which look at no reply.
+    pub fn write_all(&self, commands: &[Command]) -> Result<(), ClusterError> {
+        self.write(commands).map(drop)
+    }
+
+    /// Reads; gives the number of replies.
+    pub fn read_all(&self, commands: &[Command]) -> Result<usize, ClusterError> {
+        Ok(self.read(commands)?.len())
+    }
+
     /// Sends a command, and waits for nothing.
     pub(crate) fn send_off(&self, command: Command) {
         let Some(runtime) = &self.runtime else { return };

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cluster::ClusterError;
+use crate::store::cluster::Orphans;
 use crate::store::damage::{Damage, DamageLog};
 
 /// The store's own name for an article's content: ascending in the order in
@@ -239,6 +240,12 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     /// Ends the turn, if there is one.
     fn end(&self);
+
+    /// Some of what interrupted commits left behind, if it is known and old enough.
+    fn orphans(&self) -> Result<Option<Orphans>, StoreError>;
+
+    /// Removes it.
+    fn forget_orphans(&self, orphans: &Orphans) -> Result<(), StoreError>;
 
     /// Whether other nodes write to it too.
     fn is_shared(&self) -> bool;

@@ -30,7 +30,7 @@ use crate::hash::HashSet;
 use crate::index::Entry;
 use crate::store::draft::Draft;
 use crate::store::pending::PendingStore;
-use crate::store::{ArticleNumber, Store, Write};
+use crate::store::{ArticleNumber, Space, Store, Write};
 
 /// A commit in the making.
 pub(super) struct Commit<'a> {
@@ -116,7 +116,8 @@ struct Prospect {
 
 impl<'a> Commit<'a> {
     pub(super) fn new(committer: &'a mut Committer) -> Self {
-        let draft = committer.core.draft_over_damage();
+        let known = std::mem::take(&mut committer.counters);
+        let draft = committer.core.draft_over_damage().knowing(known);
         let now_ms = committer.core.clock.unix_ms();
         Self {
             committer,
@@ -210,16 +211,19 @@ impl<'a> Commit<'a> {
         let core = &self.committer.core;
         let mut draft = std::mem::replace(&mut self.draft, core.draft_over_damage());
         let told = if core.store.is_shared() { self.shelf.log(&mut draft)? } else { None };
+        let counters = draft.known(Space::Counter);
         let removals = self.removed.iter().map(|it| {
             let id = it.features.id.as_str().to_owned();
             Write::Remove { number: it.number, id }
         });
         let writes: Vec<Write> = removals.chain(inserts).chain(draft.into_writes()).collect();
         if writes.is_empty() {
+            self.committer.counters = counters;
             return Ok(());
         }
         core.index.flush()?;
         core.store.commit(&writes)?;
+        self.committer.counters = counters;
         if let Some(told) = told {
             self.committer.shelf_seen = told;
         }

@@ -2,6 +2,7 @@
 //! order. It takes what has gathered while the last commit was under way, and commits it
 //! as one (group commit).
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, sync_channel};
@@ -25,7 +26,7 @@ use crate::engine::watch::shelf;
 use crate::hash::HashSet;
 use crate::index::Filter;
 use crate::matching::overlap::Relation;
-use crate::store::Store;
+use crate::store::{RowKey, Store};
 use crate::text::tokens::Tokens;
 
 /// Jobs that wait for the writer, at most; callers wait beyond that.
@@ -165,6 +166,8 @@ pub(super) struct Committer {
     pub(super) shelf_seen: u64,
     /// Whether this node wrote last.
     wrote_last: bool,
+    /// Counters as the last commit left them, as long as nobody else writes.
+    pub(super) counters: BTreeMap<RowKey, Option<Vec<u8>>>,
     /// Whether a commit ended in a panic, so that what became of it is not known.
     has_panicked: bool,
     /// When a failure was logged last.
@@ -214,6 +217,7 @@ impl Committer {
             is_importing,
             shelf_seen: 0,
             wrote_last: true,
+            counters: BTreeMap::new(),
             has_panicked: false,
             failure_logged,
         }
@@ -321,6 +325,9 @@ impl Committer {
         }
         // Of the nodes that share a store, one looks again at teasers that wait.
         let rechecks = is_idle && self.wrote_last;
+        if rechecks && let Err(error) = self.sweep() {
+            tracing::warn!(%error, "what an interrupted commit left is removed later");
+        }
         let mut commit = Commit::new(self);
         let done = commit.run(jobs, (sweeps, rechecks));
         if sweeps {
@@ -328,6 +335,20 @@ impl Committer {
         }
         self.learn(&done.words);
         (done.changes, done.is_stored)
+    }
+
+    /// Removes what interrupted commits left: first what it would be found by.
+    fn sweep(&self) -> Result<(), EngineError> {
+        let Some(orphans) = self.core.store.orphans()? else { return Ok(()) };
+        let mut entries = Vec::new();
+        for (number, features) in &orphans.features {
+            // What was written by half is found by nothing that could be told.
+            entries.extend(self.core.decode(*number, features).ok().map(|it| it.entry(*number)));
+        }
+        self.core.index.remove(&entries)?;
+        self.core.store.forget_orphans(&orphans)?;
+        tracing::info!(records = entries.len(), "removed what an interrupted commit left");
+        Ok(())
     }
 
     /// Takes the turn to write, and learns what others have written since the last one.
@@ -339,6 +360,7 @@ impl Committer {
         }
         self.wrote_last = !turn.is_foreign;
         if turn.is_foreign {
+            self.counters.clear();
             self.shelf_seen = shelf::follow(&self.core, self.shelf_seen)?;
             self.is_importing = Progress::under_way(self.core.store.as_ref())?.is_some();
             if self.core.words()?.is_some() {

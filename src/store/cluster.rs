@@ -11,6 +11,7 @@ mod commit;
 mod intent;
 mod layout;
 mod ranges;
+mod sweep;
 mod turn;
 mod view;
 
@@ -25,6 +26,7 @@ use crate::cluster::{Cluster, ClusterError, Command};
 use crate::hash;
 use crate::store::cluster::commit::OwnTurn;
 use crate::store::cluster::layout::{LIVE_NUMBERS, Layout};
+pub use crate::store::cluster::sweep::Orphans;
 use crate::store::cluster::view::ClusterView;
 use crate::store::damage::{Damage, DamageLog};
 use crate::store::{
@@ -322,6 +324,14 @@ impl Store for ClusterStore {
 
     fn is_shared(&self) -> bool {
         true
+    }
+
+    fn orphans(&self) -> Result<Option<Orphans>, StoreError> {
+        self.first_orphans()
+    }
+
+    fn forget_orphans(&self, orphans: &Orphans) -> Result<(), StoreError> {
+        self.remove_orphans(orphans)
     }
 
     fn primary(&self) -> Option<Arc<dyn Store>> {

@@ -74,6 +74,20 @@ impl Draft {
         Ok(())
     }
 
+    /// Rows of a space as they are known to be, for a draft that follows this one.
+    pub fn known(&self, space: Space) -> BTreeMap<RowKey, Option<Vec<u8>>> {
+        let read = self.read.borrow();
+        let all = read.iter().chain(&self.changed).filter(|it| it.0.0 == space);
+        all.map(|(key, row)| (key.clone(), row.clone())).collect()
+    }
+
+    /// Takes over what is known from the draft before.
+    #[must_use]
+    pub fn knowing(self, rows: BTreeMap<RowKey, Option<Vec<u8>>>) -> Self {
+        self.read.borrow_mut().extend(rows);
+        self
+    }
+
     /// The row with this key.
     pub fn row(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         let place = (space, key.to_vec());

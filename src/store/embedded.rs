@@ -34,6 +34,7 @@ use redb::backends::InMemoryBackend;
 use redb::{Database, StorageBackend};
 
 use crate::clock::Clock;
+use crate::store::cluster::Orphans;
 use crate::store::damage::{Damage, DamageLog};
 use crate::store::embedded::mend::Held;
 use crate::store::embedded::pages::guarded;
@@ -323,6 +324,14 @@ impl Store for EmbeddedStore {
 
     fn is_shared(&self) -> bool {
         false
+    }
+
+    fn orphans(&self) -> Result<Option<Orphans>, StoreError> {
+        Ok(None)
+    }
+
+    fn forget_orphans(&self, _: &Orphans) -> Result<(), StoreError> {
+        Ok(())
     }
 
     fn primary(&self) -> Option<Arc<dyn Store>> {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::store::cluster::Orphans;
 use crate::store::damage::{Damage, DamageLog};
 use crate::store::{
     ArticleNumber, Part, Row, RowKey, Space, State, Store, StoreError, Turn, View, Write,
@@ -103,6 +104,14 @@ impl Store for PendingStore {
     }
 
     fn end(&self) {}
+
+    fn orphans(&self) -> Result<Option<Orphans>, StoreError> {
+        self.under.orphans()
+    }
+
+    fn forget_orphans(&self, _: &Orphans) -> Result<(), StoreError> {
+        Err(StoreError::ReadOnly)
+    }
 
     fn is_shared(&self) -> bool {
         self.under.is_shared()

@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use doublon::clock::Clock;
+use doublon::cluster::{Cluster, ClusterSettings, Command};
 use doublon::engine::article::{Article, ArticleId};
 use doublon::engine::error::EngineError;
 use doublon::engine::put::{OnDuplicate, PutAnswer, PutOutcome, PutRequest};
@@ -18,10 +20,10 @@ use doublon::index::memory::MemoryIndex;
 use doublon::matching::verdict::Verdict;
 use doublon::store::{ArticleNumber, Part, Space, StoreError, Write};
 
-use crate::support::place::settings;
+use crate::support::place::{cli, settings};
 
 /// A node: an engine with connections of its own.
-pub(super) fn node(settings: &doublon::cluster::ClusterSettings) -> Engine {
+pub(super) fn node(settings: &ClusterSettings) -> Engine {
     let clock = Clock::system();
     let (store, index) = index::cluster::open(settings.clone(), clock.clone()).unwrap();
     Engine::open(store, index, Options::new(clock), |_, _| {}).unwrap()
@@ -51,7 +53,7 @@ pub(super) fn put(engine: &Engine, article: Article) -> Result<PutAnswer, Engine
 }
 
 /// Whether what is stored fits together: records, ids, rows and what they are derived from.
-pub(super) fn is_sound(settings: &doublon::cluster::ClusterSettings) {
+pub(super) fn is_sound(settings: &ClusterSettings) {
     let (store, _) = index::cluster::open(settings.clone(), Clock::system()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let index: Arc<dyn Index> = Arc::new(MemoryIndex::default());
@@ -179,6 +181,8 @@ fn whose_turn_has_ended_commits_nothing_and_its_numbers_are_not_given_again() {
     assert_eq!(turn.next, Some(ArticleNumber(1)));
     assert!(quick.begin(false).unwrap().is_none(), "another has it");
     // As if it had been paused for longer than a turn lasts.
+    let key = |it: &str| format!("{}:{it}", settings.prefix);
+    cli(&settings, &["HSET", &key("{turn}"), "until", "0"]);
     let turn = quick.begin(true).unwrap().unwrap();
     let next = turn.next.unwrap();
     assert!(next.0 > 1000 && turn.is_foreign, "{turn:?}");
@@ -196,6 +200,54 @@ fn whose_turn_has_ended_commits_nothing_and_its_numbers_are_not_given_again() {
         assert!(seen.is_empty() && store.record_count().unwrap() == 2);
         assert_eq!(store.scan(Part::Features, None, 9).unwrap().len(), 2);
     }
+    assert!(cli(&settings, &["EXISTS", &key("f:1")]).contains('1'), "it is there all the same");
+    assert!(quick.orphans().unwrap().is_none(), "its writer may still be at work");
+    let range = cli(&settings, &["LINDEX", &key("{turn}:burned"), "0"]);
+    let old = range.trim().split_once('@').unwrap().0.to_owned() + "@0";
+    cli(&settings, &["LSET", &key("{turn}:burned"), "0", &old]);
+    let orphans = quick.orphans().unwrap().unwrap();
+    let features = vec![(ArticleNumber(1), b"features late".to_vec())];
+    assert_eq!(orphans.features, features);
+    quick.forget_orphans(&orphans).unwrap();
+    assert!(cli(&settings, &["EXISTS", &key("f:1"), &key("f:1")]).contains('0'));
+    assert!(quick.orphans().unwrap().is_none());
+    assert_eq!(quick.numbers(&["a", "b"]).unwrap(), [Some(ArticleNumber(0)), Some(next)]);
+}
+
+#[test]
+fn what_an_interrupted_commit_left_is_removed_with_its_postings() {
+    let Some(settings) = settings(None) else { return };
+    let engine = node(&settings);
+    put(&engine, article("a", &words(0, 60))).unwrap();
+    let key = |it: &str| format!("{}:{it}", settings.prefix);
+    // A copy of the record under a number that nobody has, and the word that it was passed
+    // over long ago.
+    let (clock, number) = (Clock::system(), ArticleNumber(9));
+    let (store, index) = index::cluster::open(settings.clone(), clock).unwrap();
+    let mut record = Vec::new();
+    let mut visit = |_, bytes: &[u8]| record = bytes.to_vec();
+    store.read(Part::Features, &[ArticleNumber(0)], &mut visit).unwrap();
+    let features = doublon::engine::record::Features::decode(number, &record, None).unwrap();
+    index.insert(&[features.entry(number)]).unwrap();
+    index.flush().unwrap();
+    let cluster = Cluster::connect(settings.clone()).unwrap();
+    let set = Command::new("SET", key("f:9").as_bytes()).arg(record.as_slice());
+    cluster.write_all(&[set]).unwrap();
+    cli(&settings, &["RPUSH", &key("{turn}:burned"), "5-12@0"]);
+    let postings = || cli(&settings, &["HGETALL", &key("{turn}:postings")]);
+    let with_it = postings();
+    for _ in 0..100 {
+        thread::sleep(Duration::from_millis(100));
+        if cli(&settings, &["LLEN", &key("{turn}:burned")]).trim() == "0" {
+            break;
+        }
+    }
+    assert_ne!(postings(), with_it);
+    assert_eq!(cli(&settings, &["EXISTS", &key("f:9")]).trim(), "0");
+    assert_eq!(engine.stats().unwrap().article_count, 1);
+    let found = put(&engine, article("b", &words(0, 60))).unwrap();
+    assert_eq!(found.duplicates.len(), 1);
+    is_sound(&settings);
 }
 
 #[test]

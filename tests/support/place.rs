@@ -2,7 +2,6 @@
 //! same tests, in a real cluster that is started for it.
 
 use std::fs;
-use std::io::Write as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -106,8 +105,10 @@ fn start() -> Option<String> {
     Some(urls)
 }
 
-/// Says something that the test harness does not hold back.
-pub(crate) fn say(line: &str) {
-    let mut screen = std::io::stderr();
-    screen.write_all(line.as_bytes()).and_then(|()| screen.write_all(b"\n")).unwrap();
+/// What a node says, wherever the key is.
+pub(crate) fn cli(settings: &ClusterSettings, command: &[&str]) -> String {
+    let (_, port) = settings.seeds.first().unwrap().rsplit_once(':').unwrap();
+    let output = Command::new("redis-cli").args(["-c", "-p", port]).args(command).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }

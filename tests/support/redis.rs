@@ -1,7 +1,10 @@
 //! A real cluster on this machine: three primaries of `redis-server` or `valkey-server` on
 //! loopback with replicas, made for a test and gone with it.
+#![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(dead_code, reason = "each binary uses its part")]
 
 use std::fs::File;
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -37,7 +40,7 @@ pub(crate) fn server(test: &str) -> Option<PathBuf> {
             std::env::var_os(REQUIRED).is_none(),
             "{test} needs a server: apt-get install redis-server"
         );
-        super::place::say(&format!(
+        say(&format!(
             "SKIPPED {test}: no valkey-server and no redis-server; apt-get install redis-server"
         ));
     }
@@ -180,6 +183,35 @@ impl Cluster {
         assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
     }
 
+    /// Bytes of memory of all primaries.
+    pub(crate) fn memory(&self) -> u64 {
+        self.sum("memory", |line| line.strip_prefix("used_memory:")?.trim().parse().ok())
+    }
+
+    /// Microseconds that commands on keys have taken on all primaries.
+    pub(crate) fn micros(&self) -> u64 {
+        const NAMES: [&str; 7] =
+            ["append", "get", "zadd", "zrangebylex", "sadd", "smembers", "eval"];
+        self.sum("commandstats", |line| {
+            let (name, figures) = line.strip_prefix("cmdstat_")?.split_once(':')?;
+            let micros = figures.split(',').find_map(|it| it.strip_prefix("usec="))?;
+            NAMES.contains(&name).then(|| micros.parse().ok())?
+        })
+    }
+
+    /// Removes all keys.
+    pub(crate) fn clear(&self) {
+        for port in self.primaries() {
+            assert!(self.ask(port, &["FLUSHALL", "SYNC"]).contains("OK"));
+        }
+    }
+
+    fn sum(&self, section: &str, figure: impl Fn(&str) -> Option<u64>) -> u64 {
+        let all = self.primaries();
+        let texts = all.iter().map(|it| self.ask(*it, &["INFO", section]));
+        texts.map(|it| it.lines().filter_map(&figure).sum::<u64>()).sum()
+    }
+
     /// Waits until all slots are served, and replicas are connected.
     pub(crate) fn wait_until_whole(&self) {
         self.until("the cluster is whole", |it| {
@@ -232,6 +264,12 @@ impl Drop for Cluster {
             node.process.wait().ok();
         }
     }
+}
+
+/// Says something that the test harness does not hold back.
+fn say(line: &str) {
+    let mut screen = std::io::stderr();
+    screen.write_all(line.as_bytes()).and_then(|()| screen.write_all(b"\n")).unwrap();
 }
 
 /// A port that is free, and whose port for the cluster's own talk is a port.

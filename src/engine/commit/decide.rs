@@ -92,10 +92,17 @@ impl Commit<'_> {
     /// Reads together what will be looked at.
     fn fetch_rows(&self, found: &[Found]) -> Result<(), EngineError> {
         let draft = &self.draft;
-        draft.fetch(Counter::ALL.map(|it| (Space::Counter, it.key().to_vec())))?;
+        if found.iter().any(|it| !it.named.is_empty() || it.all.is_some())
+            || !self.removed.is_empty()
+        {
+            draft.fetch(Counter::ALL.map(|it| (Space::Counter, it.key().to_vec())))?;
+        }
         let named = found.iter().flat_map(|it| it.named.iter().chain(it.all.iter().flatten()));
         let removed = || self.removed.iter().map(|it| it.number);
-        let unchanged = self.puts.iter().filter_map(Put::number);
+        let unchanged = self.puts.iter().filter_map(|it| match it.plan {
+            PutPlan::Unchanged(number) => Some(number),
+            PutPlan::Store { .. } | PutPlan::Skip => None,
+        });
         let all = named.map(|it| it.number).chain(removed()).chain(unchanged);
         story::fetch_stories(draft, all)?;
         story::fetch_members(draft, removed())?;

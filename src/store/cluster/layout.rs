@@ -7,7 +7,7 @@
 //! | `P:{turn}` | hash | `format`, `identity`, `articles` (planned), whose turn it is (`holder`, `until`, `fence`), the last commit (`seq`, `done`), `next`, `count` |
 //! | `P:{turn}:intent` | string | the last commit, until it is applied |
 //! | `P:{turn}:by:H` | string | the last commit of a holder, for an hour |
-//! | `P:{turn}:burned` | list | `from-to`: numbers that an interrupted commit may have used |
+//! | `P:{turn}:burned` | list | `from-to@seconds`: numbers, without the last, that an interrupted commit may have used, and when they were passed over |
 //! | `P:{turn}:postings` | hash | how many postings there are of each kind, about |
 //! | `P:{turn}:kept` | string | the dictionary of tokens |
 //! | `P:f:N`, `P:a:N` | string | the two parts of a record |

@@ -43,7 +43,7 @@ end
 local fence = redis.call('HINCRBY', KEYS[1], 'fence', 1)
 if is_held then
   local behind = redis.call('HINCRBY', KEYS[1], 'next', ARGV[3])
-  redis.call('RPUSH', KEYS[3], (behind - tonumber(ARGV[3])) .. '-' .. behind)
+  redis.call('RPUSH', KEYS[3], string.format('%d-%d@%d', behind - tonumber(ARGV[3]), behind, tonumber(t[1])))
 end
 redis.call('HSET', KEYS[1], 'holder', ARGV[1], 'until', now + tonumber(ARGV[2]))
 local is = redis.call('HMGET', KEYS[1], 'seq', 'done', 'next', 'count')

@@ -138,7 +138,7 @@ impl Command {
     }
 
     /// A script with its keys, all of one slot.
-    pub fn script(script: &'static str, keys: &[&[u8]]) -> Self {
+    pub fn script(script: &str, keys: &[&[u8]]) -> Self {
         let mut cmd = redis::cmd("EVAL");
         cmd.arg(script).arg(keys.len());
         for key in keys {
@@ -265,6 +265,8 @@ impl Cluster {
             .map_err(|it| ClusterError::Settings(it.to_string()))?;
         let shared = Arc::new(Shared::new(settings)?);
         runtime.block_on(shared.discover())?;
+        let renewed = Arc::clone(&shared);
+        runtime.spawn(async move { renewed.keep_up().await });
         Ok(Self { shared, runtime: Some(runtime) })
     }
 

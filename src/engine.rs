@@ -128,6 +128,11 @@ impl Engine {
         Ok(Self { core, writer })
     }
 
+    /// Whether what it is kept in answers.
+    pub fn is_reachable(&self) -> bool {
+        self.core.store.record_count().is_ok()
+    }
+
     /// Whether its calls wait for other machines.
     pub fn is_far(&self) -> bool {
         self.core.is_far()

@@ -238,8 +238,9 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// another has it and it is not waited for.
     fn begin(&self, waits: bool) -> Result<Option<Turn>, StoreError>;
 
-    /// Ends the turn, if there is one.
-    fn end(&self);
+    /// Ends the turn, if there is one. Unless it `is_clean`, something of a commit that
+    /// failed may be somewhere.
+    fn end(&self, is_clean: bool);
 
     /// Some of what interrupted commits left behind, if it is known and old enough.
     fn orphans(&self) -> Result<Option<Orphans>, StoreError>;
@@ -259,6 +260,10 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     /// The number of the next content: one above the greatest ever stored.
     fn next_number(&self) -> Result<ArticleNumber, StoreError>;
+
+    /// One above the greatest number of a content that came in; as [`Store::next_number`],
+    /// without numbers that were passed over.
+    fn numbers_end(&self) -> Result<ArticleNumber, StoreError>;
 
     /// Number of records.
     fn record_count(&self) -> Result<u64, StoreError>;
@@ -400,6 +405,21 @@ pub enum StoreError {
     /// The turn took too long, and another node has it now.
     #[error("the turn to write ended before the commit: nothing of it is stored, retry")]
     TurnLost,
+    /// The cluster has another store by now than the one that was opened.
+    #[error(
+        "the cluster has lost the store that this server opened, or has another one in its place: see to the cluster, then start the server again"
+    )]
+    OtherStore,
+    /// Parts of the cluster are of later commits than it knows of.
+    #[error(
+        "the cluster has lost its last commits: parts of it are at {ahead}, this one was {seq}; the next commit goes on behind them, retry"
+    )]
+    WentBack {
+        /// The commit.
+        seq: u64,
+        /// The greatest that was found.
+        ahead: u64,
+    },
     /// A cluster is copied by its own means.
     #[error(
         "a store in a cluster has no copy of its own: back it up with the cluster's means, or with `doublon export`"

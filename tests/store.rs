@@ -31,7 +31,7 @@ fn each_store(check: impl Fn(&dyn Store)) {
 fn commit(store: &dyn Store, writes: &[Write]) {
     store.begin(true).unwrap().unwrap();
     store.commit(writes).unwrap();
-    store.end();
+    store.end(true);
 }
 
 fn read(store: &dyn Store, part: Part, number: u32) -> Option<String> {

@@ -9,6 +9,7 @@ use tonic_types::{BadRequest, ErrorDetail, ErrorInfo, FieldViolation, RetryInfo,
 
 use crate::api::v1::ErrorReason;
 use crate::auth::token::Role;
+use crate::cluster::ClusterError;
 use crate::engine::error::{EngineError, Invalid, Problem};
 use crate::store::StoreError;
 
@@ -183,6 +184,16 @@ fn classify_engine(error: &EngineError) -> (Code, ErrorReason) {
         {
             (Code::Internal, ErrorReason::Internal)
         }
+        // What is backed up by its own means does not become what is not.
+        EngineError::Store(error) if matches!(**error, StoreError::NoCopy) => {
+            (Code::FailedPrecondition, ErrorReason::StoreFailed)
+        }
+        EngineError::Store(error) if matches!(&**error, StoreError::Cluster(it) if is_full(it)) => {
+            (Code::ResourceExhausted, ErrorReason::StoreFailed)
+        }
+        EngineError::Index(error) if is_full(&error.0) => {
+            (Code::ResourceExhausted, ErrorReason::StoreFailed)
+        }
         EngineError::Store(_) | EngineError::Index(_) => {
             (Code::Unavailable, ErrorReason::StoreFailed)
         }
@@ -202,6 +213,10 @@ fn classify_engine(error: &EngineError) -> (Code, ErrorReason) {
         EngineError::CursorExpired(_) => (Code::OutOfRange, ErrorReason::CursorExpired),
         EngineError::Stopped => (Code::Unavailable, ErrorReason::NotReady),
     }
+}
+
+fn is_full(error: &ClusterError) -> bool {
+    matches!(error, ClusterError::Full(_))
 }
 
 #[cfg(test)]

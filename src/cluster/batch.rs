@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use redis::{Pipeline, Value};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::cluster::link::{Lane2, Links};
 use crate::cluster::slots::{Address, SlotMap, redirect};
@@ -22,14 +22,17 @@ const PAUSE_MAX: Duration = Duration::from_millis(250);
 const PATIENCE_SHARE: u32 = 2;
 const REPLICA_SHARE: u32 = 4;
 
+/// Between two looks at who serves which slots.
+const RENEWED: Duration = Duration::from_secs(10);
+
 /// What calls share.
 pub(super) struct Shared {
     pub(super) settings: ClusterSettings,
     pub(super) meter: Meter,
     links: Links,
     map: Mutex<Arc<SlotMap>>,
-    /// Held by who asks for the map, so that one does for all.
-    asking: tokio::sync::Mutex<()>,
+    /// Held by who asks for the map, so that one does for all; when that failed last.
+    asking: tokio::sync::Mutex<Option<(Instant, String)>>,
 }
 
 /// What became of one command.
@@ -61,9 +64,24 @@ impl Shared {
     pub(super) async fn discover(&self) -> Result<(), ClusterError> {
         let mut tries = Tries::new(self.settings.timeout);
         loop {
-            match self.refresh(&SlotMap::default()).await {
+            match self.refresh(&SlotMap::default(), tries.left()).await {
                 Ok(()) => return Ok(()),
+                Err(problem) if is_for_good(&problem) => {
+                    let command = "a connection".to_owned();
+                    return Err(ClusterError::Refused { command, problem });
+                }
                 Err(problem) => tries.pause(problem).await?,
+            }
+        }
+    }
+
+    /// Learns of replicas that come and go, which no reply tells of.
+    pub(super) async fn keep_up(&self) {
+        loop {
+            sleep(RENEWED).await;
+            let used = self.map();
+            if let Err(problem) = self.refresh(&used, self.settings.timeout).await {
+                tracing::debug!(problem, "who serves which slots is not told");
             }
         }
     }
@@ -115,7 +133,7 @@ impl Shared {
             if let Some(problem) = problem {
                 tries.pause(problem).await?;
                 // What it says is told where the next try fails.
-                self.refresh(&map).await.ok();
+                self.refresh(&map, tries.left()).await.ok();
             }
         }
     }
@@ -137,7 +155,7 @@ impl Shared {
                 Ok(replies) => return Ok(replies.into_iter().flatten().collect()),
                 Err(problem) => tries.pause(problem).await?,
             }
-            self.refresh(&map).await.ok();
+            self.refresh(&map, tries.left()).await.ok();
         }
     }
 
@@ -194,7 +212,8 @@ impl Shared {
             pipeline.add_command(command.cmd.clone());
         }
         if waits {
-            let wait = self.settings.timeout / REPLICA_SHARE;
+            // So that what it says comes before the reply is given up.
+            let wait = (self.settings.timeout / REPLICA_SHARE).min(patience / 2);
             let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
             pipeline.cmd("WAIT").arg(self.settings.replicas).arg(wait_ms);
         }
@@ -234,40 +253,56 @@ impl Shared {
         matches!(reply, Some(Value::Int(count)) if *count >= i64::from(self.settings.replicas))
     }
 
-    /// Asks for the map anew, if it is still the one that was used.
-    async fn refresh(&self, used: &SlotMap) -> Result<(), String> {
-        let _asking = self.asking.lock().await;
+    /// Asks for the map anew, if it is still the one that was used: all nodes at once, and
+    /// the first answer counts. One caller asks for all that wait.
+    async fn refresh(&self, used: &SlotMap, patience: Duration) -> Result<(), String> {
+        let late = |_| "no node tells who serves which slots".to_owned();
+        let mut asking = timeout(patience, self.asking.lock()).await.map_err(late)?;
         let current = self.map();
         if *current != *used {
             return Ok(());
         }
+        if let Some((at, problem)) = &*asking
+            && at.elapsed() < PAUSE_MAX
+        {
+            return Err(problem.clone());
+        }
         let mut nodes = current.nodes();
         nodes.extend(self.links.seeds().iter().cloned());
-        let first = usize::try_from(random()).unwrap_or(0) % nodes.len().max(1);
-        nodes.rotate_left(first);
+        nodes.sort();
+        nodes.dedup();
+        let asked = nodes.iter().map(|it| Box::pin(self.ask_for_map(it, patience)));
+        let told = futures_util::future::select_ok(asked).await;
+        let (result, failed) = match told {
+            Ok((map, _)) => {
+                *self.map.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(map);
+                (Ok(()), None)
+            }
+            Err(problem) => (Err(problem.clone()), Some((Instant::now(), problem))),
+        };
+        *asking = failed;
+        result
+    }
+
+    async fn ask_for_map(&self, node: &Address, patience: Duration) -> Result<SlotMap, String> {
         let mut pipeline = Pipeline::new();
         pipeline.cmd("CLUSTER").arg("SLOTS");
-        let mut problem = "no node is known".to_owned();
-        for node in nodes {
-            let patience = self.settings.timeout / REPLICA_SHARE;
-            match self.links.send((&node, Lane2::Read), &pipeline, patience).await {
-                Ok(replies) => {
-                    let reply = replies.first().unwrap_or(&Value::Nil);
-                    if let Some(map) = SlotMap::read(reply, &node) {
-                        *self.map.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(map);
-                        return Ok(());
-                    }
-                    problem = if let Value::ServerError(error) = reply {
-                        error.to_string()
-                    } else {
-                        "it does not say who serves which slots".to_owned()
-                    };
-                }
-                Err(it) => problem = it,
-            }
+        let patience = patience.min(self.settings.timeout / PATIENCE_SHARE);
+        let replies = self.links.send((node, Lane2::Read), &pipeline, patience).await?;
+        let reply = replies.first().unwrap_or(&Value::Nil);
+        if let Value::ServerError(error) = reply {
+            return Err(format!("{}:{}: {error}", node.0, node.1));
         }
-        Err(problem)
+        let unknown = || format!("{}:{} does not say who serves which slots", node.0, node.1);
+        SlotMap::read(reply, node).ok_or_else(unknown)
     }
+}
+
+/// Whether there is no use in trying again.
+fn is_for_good(problem: &str) -> bool {
+    const FOR_GOOD: [&str; 5] =
+        ["WRONGPASS", "NOAUTH", "NOPERM", "AuthenticationFailed", "cluster support disabled"];
+    FOR_GOOD.iter().any(|it| problem.contains(it)) || problem.contains("uthentication")
 }
 
 /// What a reply means.

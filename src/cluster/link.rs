@@ -53,6 +53,15 @@ impl Links {
             .iter()
             .map(|it| it.as_str().into_connection_info().map_err(refused))
             .collect::<Result<_, _>>()?;
+        let is_tls = |it: &ConnectionInfo| matches!(it.addr(), ConnectionAddr::TcpTls { .. });
+        if infos.iter().any(|it| is_tls(it) != infos.first().is_some_and(is_tls)) {
+            let mixed = "nodes with redis:// and with rediss:// are mixed: give one of them";
+            return Err(ClusterError::Settings(mixed.to_owned()));
+        }
+        if infos.iter().any(|it| it.redis_settings().db() != 0) {
+            let numbered = "a cluster has no numbered databases: leave the number out";
+            return Err(ClusterError::Settings(numbered.to_owned()));
+        }
         let no_seed = || ClusterError::Settings("no node is named".to_owned());
         let mut template = infos.first().cloned().ok_or_else(no_seed)?;
         if let Some(file) = &settings.tls_ca {

@@ -101,10 +101,10 @@ mod tests {
 
     #[test]
     fn a_cluster_is_reached_as_it_is_given() {
-        let toml = "store = 'cluster'\ncluster = 'redis://a:1, rediss://b:2'\n\
+        let toml = "store = 'cluster'\ncluster = 'rediss://a:1, rediss://b:2'\n\
                     cluster_replicas = 2\ncluster_user = 'u'\ncluster_password = 'secret'";
         let settings = with(toml).unwrap().settings.cluster.unwrap();
-        assert_eq!(settings.seeds, ["redis://a:1", "rediss://b:2"]);
+        assert_eq!(settings.seeds, ["rediss://a:1", "rediss://b:2"]);
         assert_eq!((settings.replicas, settings.username.as_deref()), (2, Some("u")));
         assert!(!format!("{settings:?}").contains("secret"));
         assert_eq!(with("").unwrap().settings.cluster, None);
@@ -117,6 +117,8 @@ mod tests {
             ("cluster = 'redis://a:1'", "but store is embedded"),
             ("store = 'disk'", "it must be embedded or cluster"),
             ("store = 'cluster'\ncluster = 'http://a'", "cluster cannot be reached as given"),
+            ("store = 'cluster'\ncluster = 'redis://a,rediss://b'", "are mixed"),
+            ("store = 'cluster'\ncluster = 'redis://a/3'", "no numbered databases"),
             ("cluster_prefix = 'a b'", "letters, digits"),
             ("cluster_articles = 1", "it must be 1000 to"),
             ("cluster_replicas = 6", "0 to 5"),

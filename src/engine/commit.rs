@@ -51,6 +51,8 @@ pub(super) struct Commit<'a> {
     teaser_deletes: Vec<Delete<TeaserId>>,
     /// A part of an import, which is a commit by itself.
     import: Option<Box<ImportJob>>,
+    /// The least number that its next article may have.
+    numbers_from: ArticleNumber,
     /// The words of the articles that it brings, while they are learnt from.
     words: Vec<Vec<u32>>,
     has_resolved: bool,
@@ -116,7 +118,7 @@ struct Prospect {
 
 impl<'a> Commit<'a> {
     pub(super) fn new(committer: &'a mut Committer) -> Self {
-        let known = std::mem::take(&mut committer.counters);
+        let known = std::mem::take(&mut committer.others.counters);
         let draft = committer.core.draft_over_damage().knowing(known);
         let now_ms = committer.core.clock.unix_ms();
         Self {
@@ -133,6 +135,7 @@ impl<'a> Commit<'a> {
             watches: Vec::new(),
             teaser_deletes: Vec::new(),
             import: None,
+            numbers_from: ArticleNumber(0),
             words: Vec::new(),
             has_resolved: false,
             has_more: false,
@@ -218,14 +221,16 @@ impl<'a> Commit<'a> {
         });
         let writes: Vec<Write> = removals.chain(inserts).chain(draft.into_writes()).collect();
         if writes.is_empty() {
-            self.committer.counters = counters;
+            self.committer.others.counters = counters;
             return Ok(());
         }
+        self.committer.others.has_sent = true;
         core.index.flush()?;
         core.store.commit(&writes)?;
-        self.committer.counters = counters;
+        self.committer.others.has_sent = false;
+        self.committer.others.counters = counters;
         if let Some(told) = told {
-            self.committer.shelf_seen = told;
+            self.committer.others.shelf_seen = told;
         }
         let removed: Vec<Entry> =
             self.removed.iter().map(|it| it.features.entry(it.number)).collect();

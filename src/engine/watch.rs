@@ -118,7 +118,11 @@ impl Engine {
         let (start, end) = (sequence_key(cursor), sequence_key(u64::MAX));
         let rows =
             self.core.store.rows(Space::Resolution, &start[..]..&end[..], RESOLUTIONS_MAX)?;
-        rows.iter().map(|(_, row)| Resolution::decode(row)).collect()
+        let resolved = rows.iter().map(|(_, row)| Resolution::decode(row));
+        let resolved: Vec<Resolution> = resolved.collect::<Result<_, _>>()?;
+        // Where nodes share a store, a later one may be seen before an earlier one is.
+        let in_a_row = resolved.into_iter().zip(cursor..).take_while(|(it, at)| it.sequence == *at);
+        Ok(in_a_row.map(|it| it.0).collect())
     }
 
     /// Calls `listener` after every commit in which teasers were resolved. Only the first

@@ -2,6 +2,7 @@
 //! order. It takes what has gathered while the last commit was under way, and commits it
 //! as one (group commit).
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -115,7 +116,7 @@ impl Writer {
             .name("writer".to_owned())
             .spawn(move || {
                 let mut committer = Committer::new(core, (next, limits), checkpoints, is_importing);
-                committer.shelf_seen = shelf_seen;
+                committer.others.shelf_seen = shelf_seen;
                 // Threads of its own: those of the common pool may wait for it.
                 match rayon::ThreadPoolBuilder::new().build() {
                     Ok(pool) => pool.install(move || committer.run(&queue)),
@@ -162,24 +163,39 @@ pub(super) struct Committer {
     pub(super) doubt: Option<Doubt>,
     /// Whether nothing but an import is written.
     pub(super) is_importing: bool,
-    /// Where the log of teasers that came and went is read on.
-    pub(super) shelf_seen: u64,
-    /// Whether this node wrote last.
-    wrote_last: bool,
-    /// Counters as the last commit left them, as long as nobody else writes.
-    pub(super) counters: BTreeMap<RowKey, Option<Vec<u8>>>,
+    /// What is known of what other nodes write.
+    pub(super) others: Others,
     /// Whether a commit ended in a panic, so that what became of it is not known.
     has_panicked: bool,
     /// When a failure was logged last.
     failure_logged: Option<Duration>,
 }
 
+/// What is known of what other nodes write.
+#[derive(Debug, Default)]
+pub(super) struct Others {
+    /// Where the log of teasers that came and went is read on.
+    pub(super) shelf_seen: u64,
+    /// Whether this node wrote last.
+    wrote_last: bool,
+    /// Whether others have written what it has not looked at.
+    is_behind: bool,
+    /// Whether something of a commit was sent that is not stored.
+    pub(super) has_sent: bool,
+    /// Counters as the last commit left them, as long as nobody else writes.
+    pub(super) counters: BTreeMap<RowKey, Option<Vec<u8>>>,
+}
+
 /// Ends the turn to write.
-struct TurnGuard(Arc<dyn Store>);
+struct TurnGuard {
+    store: Arc<dyn Store>,
+    /// Whether all that was done in it is committed, or nothing was.
+    is_clean: Cell<bool>,
+}
 
 impl Drop for TurnGuard {
     fn drop(&mut self) {
-        self.0.end();
+        self.store.end(self.is_clean.get());
     }
 }
 
@@ -215,9 +231,7 @@ impl Committer {
             recheck,
             doubt,
             is_importing,
-            shelf_seen: 0,
-            wrote_last: true,
-            counters: BTreeMap::new(),
+            others: Others { wrote_last: true, ..Others::default() },
             has_panicked: false,
             failure_logged,
         }
@@ -303,11 +317,12 @@ impl Committer {
         if jobs.is_empty() && !sweeps && !is_idle {
             return (0, true);
         }
-        let _turn = match self.begin(!jobs.is_empty()) {
+        let turn = match self.begin(!jobs.is_empty()) {
             Ok(Some(turn)) => turn,
             // Another node sees to what is due.
             Ok(None) => {
                 self.swept = Some(now);
+                self.follow();
                 return (0, true);
             }
             Err(error) => {
@@ -321,20 +336,32 @@ impl Committer {
             // Nothing expires either, for what refers to it is still to come.
             self.swept = Some(now);
             Commit::new(self).refuse(jobs, EngineError::ImportUnderWay);
+            turn.is_clean.set(true);
             return (0, true);
         }
         // Of the nodes that share a store, one looks again at teasers that wait.
-        let rechecks = is_idle && self.wrote_last;
+        let rechecks = is_idle && self.others.wrote_last;
         if rechecks && let Err(error) = self.sweep() {
             tracing::warn!(%error, "what an interrupted commit left is removed later");
         }
         let mut commit = Commit::new(self);
         let done = commit.run(jobs, (sweeps, rechecks));
+        turn.is_clean.set(done.is_stored || !self.others.has_sent);
+        self.others.wrote_last |= done.changes > 0;
         if sweeps {
             self.swept = (!done.has_more).then_some(now);
         }
         self.learn(&done.words);
         (done.changes, done.is_stored)
+    }
+
+    /// Learns of teasers while others have the turn.
+    fn follow(&mut self) {
+        match shelf::follow(&self.core, self.others.shelf_seen) {
+            Ok(seen) => self.others.shelf_seen = seen,
+            Err(error) => tracing::debug!(%error, "what others wrote is looked at later"),
+        }
+        self.core.notify();
     }
 
     /// Removes what interrupted commits left: first what it would be found by.
@@ -354,19 +381,22 @@ impl Committer {
     /// Takes the turn to write, and learns what others have written since the last one.
     fn begin(&mut self, waits: bool) -> Result<Option<TurnGuard>, EngineError> {
         let Some(turn) = self.core.store.begin(waits)? else { return Ok(None) };
-        let guard = TurnGuard(Arc::clone(&self.core.store));
+        let guard = TurnGuard { store: Arc::clone(&self.core.store), is_clean: Cell::new(false) };
         if let Some(next) = turn.next {
             self.next = next.0;
         }
-        self.wrote_last = !turn.is_foreign;
-        if turn.is_foreign {
-            self.counters.clear();
-            self.shelf_seen = shelf::follow(&self.core, self.shelf_seen)?;
+        self.others.has_sent = false;
+        self.others.is_behind |= turn.is_foreign;
+        if self.others.is_behind {
+            self.others.wrote_last = false;
+            self.others.counters.clear();
+            self.others.shelf_seen = shelf::follow(&self.core, self.others.shelf_seen)?;
             self.is_importing = Progress::under_way(self.core.store.as_ref())?.is_some();
             if self.core.words()?.is_some() {
                 self.learner = None;
             }
             self.core.notify();
+            self.others.is_behind = false;
         }
         Ok(Some(guard))
     }

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use redis::Value;
 
 use crate::clock::Clock;
-use crate::cluster::{Cluster, ClusterSettings, Command, reply};
+use crate::cluster::{Cluster, ClusterError, ClusterSettings, Command, reply};
 use crate::hash::HashMap;
 use crate::index::cluster::fetched::{COLUMN_BYTES, Column, Fetched, FetchedColumns};
 use crate::index::cluster::group::{Groups, Kind, Place, Posting};
@@ -36,6 +36,11 @@ const COLUMNS_MAX: usize = 16_384;
 const ANCHORS_MIN: usize = 2;
 /// For how long the number of articles is not asked for again, in milliseconds.
 const COUNT_FRESH_MS: u64 = 200;
+
+/// Appends, also where there is no memory left.
+const APPEND_FULL: &str = r"#!lua flags=allow-oom
+return redis.call('APPEND', KEYS[1], ARGV[1])
+";
 
 /// An index in a cluster.
 #[derive(Debug, Clone)]
@@ -246,6 +251,20 @@ impl ClusterIndex {
         Ok(())
     }
 
+    /// Counts postings that come or go. About: what is tried again is counted again.
+    fn count(&self, groups: &BTreeMap<(Kind, u64), Vec<u8>>, is_gone: bool) -> Vec<Command> {
+        let mut count_of: BTreeMap<Kind, i64> = BTreeMap::new();
+        for ((kind, _), bytes) in groups {
+            let count = i64::try_from(bytes.len() / kind.bytes()).unwrap_or(0);
+            *count_of.entry(*kind).or_default() += if is_gone { -count } else { count };
+        }
+        let count = |(kind, count): (Kind, i64)| {
+            let key = self.postings_key();
+            Command::new("HINCRBY", &key).arg(kind.letter().to_string()).arg(count)
+        };
+        count_of.into_iter().map(count).collect()
+    }
+
     fn postings_key(&self) -> Vec<u8> {
         self.shared.cluster.key("{turn}:postings")
     }
@@ -271,24 +290,22 @@ impl ClusterIndex {
             let bytes = if is_gone { [0; COLUMN_BYTES] } else { Column::of(entry).encode() };
             columns.push(Command::new("SETRANGE", &key).arg(start).arg(&bytes[..]));
         }
+        let key = |it: &(Kind, u64)| self.shared.groups.key(it.0, it.1);
         let mut commands: Vec<Command> = groups
             .iter()
-            .map(|((kind, group), bytes)| {
-                Command::new("APPEND", &self.shared.groups.key(*kind, *group)).arg(&bytes[..])
-            })
+            .map(|(group, bytes)| Command::new("APPEND", &key(group)).arg(&bytes[..]))
             .collect();
         commands.extend(columns);
-        // About: what is tried again is counted again.
-        let postings = self.postings_key();
-        let mut count_of: BTreeMap<Kind, i64> = BTreeMap::new();
-        for ((kind, _), bytes) in &groups {
-            let count = i64::try_from(bytes.len() / kind.bytes()).unwrap_or(0);
-            *count_of.entry(*kind).or_default() += if is_gone { -count } else { count };
+        commands.extend(self.count(&groups, is_gone));
+        let mut replies = self.shared.cluster.write(&commands);
+        if is_gone && matches!(replies, Err(ClusterError::Full(_))) {
+            // What frees memory in the end is done where there is none.
+            let append = groups
+                .iter()
+                .map(|(group, bytes)| Command::script(APPEND_FULL, &[&key(group)]).arg(&bytes[..]));
+            replies = self.shared.cluster.write(&append.collect::<Vec<_>>());
         }
-        commands.extend(count_of.into_iter().map(|(kind, count)| {
-            Command::new("HINCRBY", &postings).arg(kind.letter().to_string()).arg(count)
-        }));
-        let replies = self.shared.cluster.write(&commands)?;
+        let replies = replies?;
         for (((kind, group), bytes), reply) in groups.iter().zip(&replies) {
             if let Value::Int(len) = reply {
                 let len = usize::try_from(*len).unwrap_or(0);
@@ -326,13 +343,10 @@ impl Index for ClusterIndex {
     }
 
     fn flush(&self) -> Result<(), IndexError> {
-        let entries: Vec<Entry> = self.staged().entries.values().cloned().collect();
-        if entries.is_empty() {
-            return Ok(());
-        }
-        self.append(&entries, false)?;
-        *self.staged() = Staged::default();
-        Ok(())
+        // Where it fails, some may be there: they are removed as those that are.
+        let staged = std::mem::take(&mut *self.staged());
+        let entries: Vec<Entry> = staged.entries.into_values().collect();
+        if entries.is_empty() { Ok(()) } else { self.append(&entries, false) }
     }
 
     fn remove(&self, entries: &[Entry]) -> Result<(), IndexError> {

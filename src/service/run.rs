@@ -26,7 +26,7 @@ use crate::engine::{Engine, Options};
 use crate::index;
 use crate::index::Index;
 use crate::index::memory::MemoryIndex;
-use crate::service::admission::Admission;
+use crate::service::admission::{Admission, Work};
 use crate::service::connections::{self, bounded};
 use crate::service::gate::GateLayer;
 use crate::service::handlers::Handlers;
@@ -61,6 +61,9 @@ pub const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 /// Once stopped, a service without calls for this long waits for no peer that
 /// keeps a connection or a health watch open.
 const IDLE_BEFORE_EXIT: Duration = Duration::from_millis(500);
+/// Between two looks whether a cluster is reached, and after how many it is said not to be.
+const CLUSTER_LOOK: Duration = Duration::from_secs(1);
+const CLUSTER_FAILURES: u32 = 2;
 /// Between two lines of the progress of a rebuild.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -129,7 +132,10 @@ pub async fn run(
     }
     set_health(&health, ServingStatus::Serving).await;
     announce(address, &place);
-    shutdown.await;
+    tokio::select! {
+        () = &mut shutdown => {}
+        () = follow_cluster(&admission, &health) => {}
+    }
     set_health(&health, ServingStatus::NotServing).await;
     tracing::info!("stopping: no new calls, waiting for those under way");
     signal.send_modify(|it| it.is_stopping = true);
@@ -138,6 +144,28 @@ pub async fn run(
     admission.close().await;
     tracing::info!("stopped");
     drained
+}
+
+/// Says that the service serves as long as it reaches the cluster that it keeps articles in;
+/// of a store of its own there is nothing to follow.
+async fn follow_cluster(admission: &Admission, health: &HealthReporter) {
+    let mut failures = 0;
+    loop {
+        sleep(CLUSTER_LOOK).await;
+        if !admission.is_far() {
+            continue;
+        }
+        let is_reached = matches!(admission.run(Work::Read, Engine::is_reachable).await, Ok(true));
+        if is_reached && failures >= CLUSTER_FAILURES {
+            tracing::info!("the cluster is reached again");
+            set_health(health, ServingStatus::Serving).await;
+        }
+        failures = if is_reached { 0 } else { failures + 1 };
+        if failures == CLUSTER_FAILURES {
+            tracing::warn!("the cluster is not reached: health is NOT_SERVING until it is");
+            set_health(health, ServingStatus::NotServing).await;
+        }
+    }
 }
 
 /// An engine that says to listeners when teasers were resolved.

@@ -71,11 +71,17 @@ impl ClusterStore {
     pub fn open(cluster: Arc<Cluster>) -> Result<Self, StoreError> {
         let key = Layout::turn(&cluster);
         let settings = cluster.settings().clone();
+        let is_there = cluster.read(&[Command::new("HEXISTS", &key).arg("format")])?;
         let make = Command::script(MAKE, &[&key])
             .arg(FORMAT)
             .arg(hash::random_64() >> 1)
             .arg(settings.articles);
-        let replies = cluster.write(&[make])?;
+        // A store that is there is opened whether replicas are there or not.
+        let replies = if is_there.first() == Some(&Value::Int(1)) {
+            cluster.read(&[make])?
+        } else {
+            cluster.write(&[make])?
+        };
         let parts = list(replies.first().unwrap_or(&Value::Nil))?;
         let [format, identity, articles] = parts else { return Err(unexpected()) };
         let format = number(format)?;
@@ -260,6 +266,11 @@ impl Store for ClusterStore {
         Ok(self.state()?.next)
     }
 
+    fn numbers_end(&self) -> Result<ArticleNumber, StoreError> {
+        let next = self.next_number()?;
+        Ok(ArticleNumber(self.greatest_number(next.0)?))
+    }
+
     fn record_count(&self) -> Result<u64, StoreError> {
         self.field("count")
     }
@@ -318,8 +329,8 @@ impl Store for ClusterStore {
         self.begin_turn(waits)
     }
 
-    fn end(&self) {
-        self.end_turn();
+    fn end(&self, is_clean: bool) {
+        self.end_turn(is_clean);
     }
 
     fn is_shared(&self) -> bool {

@@ -320,7 +320,7 @@ impl Store for EmbeddedStore {
         Ok(Some(Turn::ALONE))
     }
 
-    fn end(&self) {}
+    fn end(&self, _: bool) {}
 
     fn is_shared(&self) -> bool {
         false
@@ -355,6 +355,10 @@ impl Store for EmbeddedStore {
 
     fn next_number(&self) -> Result<ArticleNumber, StoreError> {
         Ok(self.state()?.next)
+    }
+
+    fn numbers_end(&self) -> Result<ArticleNumber, StoreError> {
+        self.next_number()
     }
 
     fn record_count(&self) -> Result<u64, StoreError> {

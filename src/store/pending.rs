@@ -103,7 +103,7 @@ impl Store for PendingStore {
         Err(StoreError::ReadOnly)
     }
 
-    fn end(&self) {}
+    fn end(&self, _: bool) {}
 
     fn orphans(&self) -> Result<Option<Orphans>, StoreError> {
         self.under.orphans()
@@ -127,6 +127,10 @@ impl Store for PendingStore {
 
     fn next_number(&self) -> Result<ArticleNumber, StoreError> {
         self.under.next_number()
+    }
+
+    fn numbers_end(&self) -> Result<ArticleNumber, StoreError> {
+        self.under.numbers_end()
     }
 
     fn record_count(&self) -> Result<u64, StoreError> {

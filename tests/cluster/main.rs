@@ -2,6 +2,7 @@
 //! cluster can do wrong. Needs `redis-server` or `valkey-server`; where there is none it says
 //! SKIPPED, and fails where `DOUBLON_REQUIRE_REDIS` is set.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test")]
+#![allow(clippy::wildcard_enum_match_arm, reason = "the others are not meant")]
 #![allow(clippy::duplicate_mod, reason = "each of the included tests has its own support")]
 
 #[path = "../api.rs"]
@@ -22,3 +23,4 @@ mod support;
 mod teasers;
 #[path = "../transfer.rs"]
 mod transfer;
+mod ways;

@@ -176,7 +176,7 @@ fn whose_turn_has_ended_commits_nothing_and_its_numbers_are_not_given_again() {
     let (slow, quick) = (open(), open());
     slow.begin(true).unwrap().unwrap();
     slow.commit(&[insert(0, "a")]).unwrap();
-    slow.end();
+    slow.end(true);
     let turn = slow.begin(true).unwrap().unwrap();
     assert_eq!(turn.next, Some(ArticleNumber(1)));
     assert!(quick.begin(false).unwrap().is_none(), "another has it");
@@ -188,9 +188,9 @@ fn whose_turn_has_ended_commits_nothing_and_its_numbers_are_not_given_again() {
     assert!(next.0 > 1000 && turn.is_foreign, "{turn:?}");
     let error = slow.commit(&[insert(1, "late")]).unwrap_err();
     assert!(matches!(error, StoreError::TurnLost), "{error}");
-    slow.end();
+    slow.end(true);
     quick.commit(&[insert(next.0, "b")]).unwrap();
-    quick.end();
+    quick.end(true);
     for store in [&slow, &quick] {
         let numbers = store.numbers(&["a", "late", "b"]).unwrap();
         assert_eq!(numbers, [Some(ArticleNumber(0)), None, Some(next)]);
@@ -265,7 +265,7 @@ fn long_lists_of_rows_are_read_in_order_from_all_partitions() {
     });
     store.begin(true).unwrap().unwrap();
     store.commit(&writes.collect::<Vec<_>>()).unwrap();
-    store.end();
+    store.end(true);
     for (from, count) in [(0, 5000), (0, 9999), (17, 1), (4000, 500), (4990, 100), (5000, 7)] {
         let (start, end) = (key(from), vec![8]);
         let rows = store.rows(Space::Teaser, &start[..]..&end[..], count).unwrap();

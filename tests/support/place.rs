@@ -108,7 +108,8 @@ fn start() -> Option<String> {
 /// What a node says, wherever the key is.
 pub(crate) fn cli(settings: &ClusterSettings, command: &[&str]) -> String {
     let (_, port) = settings.seeds.first().unwrap().rsplit_once(':').unwrap();
-    let output = Command::new("redis-cli").args(["-c", "-p", port]).args(command).output().unwrap();
+    let program = redis::client(&redis::server("a look at a node").unwrap());
+    let output = Command::new(program).args(["-c", "-p", port]).args(command).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     String::from_utf8_lossy(&output.stdout).into_owned()
 }

@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::io::Write as _;
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub(crate) const PRIMARIES: usize = 3;
 /// Milliseconds after which a node that is silent has failed.
 const NODE_TIMEOUT_MS: u64 = 2000;
 /// How long a cluster may take for something.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(40);
 /// Set where a machine must have a server, as in `.ci/run`.
 const REQUIRED: &str = "DOUBLON_REQUIRE_REDIS";
 
@@ -47,6 +47,12 @@ pub(crate) fn server(test: &str) -> Option<PathBuf> {
     found
 }
 
+/// The program of the command line client beside a server's.
+pub(crate) fn client(server: &Path) -> PathBuf {
+    let name = server.file_name().unwrap().to_str().unwrap().replace("server", "cli");
+    server.with_file_name(name)
+}
+
 /// A node: its port and its process.
 pub(crate) struct Node {
     pub(crate) port: u16,
@@ -59,14 +65,50 @@ pub(crate) struct Cluster {
     program: PathBuf,
     folder: tempfile::TempDir,
     options: Vec<String>,
+    /// What its command line client is told beside a command.
+    client_options: Vec<String>,
+    /// The CA and the password, where it speaks TLS.
+    secured: Option<(PathBuf, String)>,
 }
 
 impl Cluster {
     /// With so many replicas of each primary, and options more for each node.
     pub(crate) fn start(program: PathBuf, replicas: usize, options: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
         let options = options.iter().map(|it| (*it).to_owned()).collect();
-        let mut cluster = Self { nodes: Vec::new(), program, folder, options };
+        Self::new(program, options).create(replicas)
+    }
+
+    /// One that speaks nothing but TLS, and asks for a password: CA, certificate and key.
+    pub(crate) fn start_with_tls(
+        program: PathBuf,
+        [ca, cert, key]: [&str; 3],
+        password: &str,
+    ) -> Self {
+        let options = [
+            ["--tls-cert-file", cert],
+            ["--tls-key-file", key],
+            ["--tls-ca-cert-file", ca],
+            ["--tls-auth-clients", "no"],
+            ["--tls-replication", "yes"],
+            ["--tls-cluster", "yes"],
+            ["--requirepass", password],
+            ["--masterauth", password],
+        ];
+        let options = options.as_flattened().iter().map(|it| (*it).to_owned()).collect();
+        let client = ["--tls", "--cacert", ca, "-a", password, "--no-auth-warning"];
+        let mut cluster = Self::new(program, options);
+        cluster.client_options = client.map(str::to_owned).to_vec();
+        cluster.secured = Some((PathBuf::from(ca), password.to_owned()));
+        cluster.create(1)
+    }
+
+    fn new(program: PathBuf, options: Vec<String>) -> Self {
+        let (folder, nodes) = (tempfile::tempdir().unwrap(), Vec::new());
+        Self { nodes, program, folder, options, client_options: Vec::new(), secured: None }
+    }
+
+    fn create(mut self, replicas: usize) -> Self {
+        let cluster = &mut self;
         for _ in 0..PRIMARIES * (1 + replicas) {
             cluster.add_node();
         }
@@ -79,7 +121,14 @@ impl Cluster {
         let made = cluster.cli(&arguments);
         assert!(made.contains("16384 slots covered"), "{made}");
         cluster.wait_until_whole();
-        cluster
+        // So that a client learns of the replicas too.
+        cluster.until("all nodes know each other", |it| {
+            it.nodes.iter().all(|node| {
+                let told = it.ask(node.port, &["CLUSTER", "SLOTS"]);
+                it.nodes.iter().all(|it| told.contains(&it.port.to_string()))
+            })
+        });
+        self
     }
 
     /// Starts a node more, which serves no slots yet.
@@ -93,10 +142,14 @@ impl Cluster {
 
     /// How it is reached.
     pub(crate) fn settings(&self, prefix: &str) -> ClusterSettings {
-        let seeds = self.nodes.iter().map(|it| format!("redis://127.0.0.1:{}", it.port));
+        let scheme = if self.secured.is_some() { "rediss" } else { "redis" };
+        let seeds = self.nodes.iter().map(|it| format!("{scheme}://127.0.0.1:{}", it.port));
+        let (tls_ca, password) = self.secured.clone().unzip();
         ClusterSettings {
             prefix: prefix.to_owned(),
             articles: 20_000,
+            tls_ca,
+            password,
             ..ClusterSettings::new(seeds.collect())
         }
     }
@@ -116,9 +169,8 @@ impl Cluster {
 
     /// Runs the server's command line client.
     pub(crate) fn cli(&self, arguments: &[&str]) -> String {
-        let name = self.program.file_name().unwrap().to_str().unwrap().replace("server", "cli");
-        let cli = self.program.with_file_name(name);
-        let output = Command::new(cli).args(arguments).output().unwrap();
+        let mut command = Command::new(client(&self.program));
+        let output = command.args(&self.client_options).args(arguments).output().unwrap();
         let text = [output.stdout, output.stderr].concat();
         String::from_utf8_lossy(&text).into_owned()
     }
@@ -228,9 +280,18 @@ impl Cluster {
     pub(crate) fn until(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
         let clock = Clock::system();
         while !is_so(self) {
-            assert!(clock.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
+            assert!(clock.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}: {}", self.log());
             thread::sleep(Duration::from_millis(100));
         }
+    }
+
+    /// The last lines of what the last node logged.
+    fn log(&self) -> String {
+        let port = self.nodes.last().map_or(0, |it| it.port).to_string();
+        let log = std::fs::read_to_string(self.folder.path().join(port).join("log"));
+        let log = log.unwrap_or_default();
+        let lines: Vec<&str> = log.lines().rev().take(5).collect();
+        lines.join(" | ")
     }
 
     fn node(&mut self, port: u16) -> &mut Node {
@@ -243,9 +304,11 @@ impl Cluster {
         let log = File::create(folder.join("log")).unwrap();
         let timeout = NODE_TIMEOUT_MS.to_string();
         let port = port.to_string();
+        let (plain, tls) = if self.secured.is_some() { ("0", &*port) } else { (&*port, "0") };
         Command::new(&self.program)
             .current_dir(&folder)
-            .args(["--port", &port, "--bind", "127.0.0.1", "--cluster-enabled", "yes"])
+            .args(["--port", plain, "--tls-port", tls, "--bind", "127.0.0.1"])
+            .args(["--cluster-enabled", "yes"])
             .args(["--cluster-node-timeout", &timeout, "--save", "", "--appendonly", "yes"])
             .args(["--appendfsync", "everysec", "--cluster-allow-reads-when-down", "no"])
             .args(["--repl-diskless-sync-delay", "0", "--daemonize", "no"])

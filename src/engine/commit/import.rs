@@ -78,6 +78,13 @@ impl Commit<'_> {
             return Err(EngineError::OtherExport);
         }
         let items: Vec<(u64, Item)> = items.collect();
+        // Numbers that were passed over where nodes share a store are an import's to use.
+        let store = self.committer.core.store.as_ref();
+        self.numbers_from = if store.is_shared() {
+            store.numbers_end()?
+        } else {
+            ArticleNumber(self.committer.next)
+        };
         self.check_ids(&items)?;
         let mut writes = Vec::new();
         for (number, item) in items {
@@ -113,7 +120,7 @@ impl Commit<'_> {
             .into_iter()
             .map(|it| it.stored(store))
             .sum::<Result<u64, _>>()?;
-        if store.next_number()? > ArticleNumber(0) || has_held > 0 {
+        if store.numbers_end()? > ArticleNumber(0) || has_held > 0 {
             return Err(EngineError::NotEmpty);
         }
         Ok(Progress { id: head.id, position: 0, is_complete: false, lost: 0, digest: 0 })
@@ -121,11 +128,12 @@ impl Commit<'_> {
 
     fn bring(&mut self, incoming: Incoming, writes: &mut Vec<Write>) -> Result<(), EngineError> {
         let Incoming { number, stored_ms, prepared } = incoming;
-        if number < ArticleNumber(self.committer.next) || number > ArticleNumber::MAX {
-            let allowed = format!("{} to {}, ascending", self.committer.next, ArticleNumber::MAX.0);
+        if number < self.numbers_from || number > ArticleNumber::MAX {
+            let allowed = format!("{} to {}, ascending", self.numbers_from.0, ArticleNumber::MAX.0);
             return Err(Invalid::new("number", Problem::OutOfRange { allowed }).into());
         }
-        self.committer.next = number.0 + 1;
+        self.numbers_from = ArticleNumber(number.0 + 1);
+        self.committer.next = self.committer.next.max(number.0 + 1);
         let expires_s = prepared.expires_s;
         let expiry = self.committer.limits.expiry;
         expiry.stored(&mut self.draft, number, (stored_ms, expires_s))?;

@@ -5,7 +5,7 @@ use prost::Message;
 
 use crate::engine::core::Core;
 use crate::engine::error::EngineError;
-use crate::engine::rows::{Counter, KEYS_END, key, ordered_32, ordered_64, u32_at};
+use crate::engine::rows::{Counter, KEYS_END, key, ordered_32, ordered_64, u32_at, u64_at};
 use crate::engine::teaser::read_teaser;
 use crate::engine::watch::record::{SIGHTINGS_MAX, Sighting, StandingTeaser, TeaserId};
 use crate::index::standing::StandingKeys;
@@ -92,7 +92,13 @@ pub(in crate::engine) fn follow(core: &Core, seen: u64) -> Result<u64, EngineErr
         return Ok(next);
     }
     let (start, end) = (ordered_64(seen), ordered_64(next));
-    for (_, row) in core.store.rows(Space::ShelfLog, &start[..]..&end[..], usize::MAX)? {
+    let mut seen = seen;
+    for (key, row) in core.store.rows(Space::ShelfLog, &start[..]..&end[..], usize::MAX)? {
+        // One before it is still to be seen.
+        if u64_at(&key, 0) != Some(seen) {
+            break;
+        }
+        seen += 1;
         let row = LogRow::decode(row.as_slice()).map_err(|it| EngineError::DamagedRow {
             what: "change of the teasers that wait",
             problem: it.to_string(),
@@ -108,7 +114,7 @@ pub(in crate::engine) fn follow(core: &Core, seen: u64) -> Result<u64, EngineErr
             core.standing.remove(it.number, &keys(&it.text));
         }
     }
-    Ok(next)
+    Ok(seen)
 }
 
 /// Fills the index from the rows.

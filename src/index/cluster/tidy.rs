@@ -1,5 +1,5 @@
 //! Folds groups that have grown, behind the backs of those who write: a group is put in its
-//! own place only if nobody has appended to it meanwhile.
+//! own place only if nobody has folded it meanwhile; what was appended stays behind it.
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -20,10 +20,12 @@ const BATCH: usize = 64;
 /// Bytes up to which a group is left alone.
 const GROUP_BYTES_MIN: usize = 1024;
 
-/// Sets a group if it is as it was. `KEYS`: group. `ARGV`: before, after.
+/// Sets what a group began with, if it still does. `KEYS`: group. `ARGV`: before, after.
 const SWAP: &str = r"
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-if ARGV[2] == '' then redis.call('DEL', KEYS[1]) else redis.call('SET', KEYS[1], ARGV[2]) end
+local now = redis.call('GET', KEYS[1]) or ''
+if string.sub(now, 1, #ARGV[1]) ~= ARGV[1] then return 0 end
+local after = ARGV[2] .. string.sub(now, #ARGV[1] + 1)
+if after == '' then redis.call('DEL', KEYS[1]) else redis.call('SET', KEYS[1], after) end
 return 1
 ";
 

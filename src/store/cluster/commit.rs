@@ -7,19 +7,24 @@ use std::time::Duration;
 
 use redis::Value;
 
-use crate::cluster::Command;
+use crate::cluster::{Command, reply};
 use crate::hash;
 use crate::store::cluster::intent::Intent;
 use crate::store::cluster::layout::Layout;
-use crate::store::cluster::turn::{self, Held, Proposal, Taken};
+use crate::store::cluster::turn::{self, Asking, Held, Proposal, TURN_NUMBERS, Taken};
 use crate::store::cluster::{ClusterStore, list, number};
-use crate::store::{ArticleNumber, Part, StoreError, Turn, Write};
+use crate::store::{ArticleNumber, Part, Space, StoreError, Turn, Write};
 
 /// Bytes of records that one batch brings, at most, but for one record.
 const BATCH_BYTES: usize = 8 << 20;
 /// Looks for a turn that another has: the first pause, and the longest.
 const TURN_PAUSE: Duration = Duration::from_millis(1);
-const TURN_PAUSE_MAX: Duration = Duration::from_millis(50);
+const TURN_PAUSE_MAX: Duration = Duration::from_millis(20);
+
+/// Whether it sets one of a few rows that are there already.
+fn is_counter(write: &Write) -> bool {
+    matches!(write, Write::Set { space: Space::Counter, .. })
+}
 
 /// The turn of this node's writer.
 #[derive(Debug, Default)]
@@ -27,6 +32,10 @@ pub(super) struct OwnTurn {
     held: Option<Held>,
     /// The last commit that this node knows of.
     known_seq: u64,
+    /// The last turn that it had.
+    known_fence: u64,
+    /// The name of a turn that is asked for and not answered.
+    attempt: Option<u64>,
     /// Whether numbers were used that are not committed.
     is_unclean: bool,
     /// The last turn that was ended in good order, and the commit that it had applied.
@@ -37,30 +46,76 @@ pub(super) struct OwnTurn {
 
 impl ClusterStore {
     pub(super) fn begin_turn(&self, waits: bool) -> Result<Option<Turn>, StoreError> {
-        let ended = self.own_turn().ended;
-        let held = self.take_turn((&self.shared.holder, ended), waits)?;
-        let Some(mut held) = held else { return Ok(None) };
+        let (ended, attempt, known) = {
+            let mut turn = self.own_turn();
+            // The same until it has been answered: a turn that was taken and not told of
+            // has used nothing.
+            let attempt = *turn.attempt.get_or_insert_with(|| hash::random_64() >> 1);
+            (turn.ended, attempt, (turn.known_seq, turn.known_fence))
+        };
+        let asking = self.asking(&self.shared.holder, ended, attempt);
+        let Some(mut held) = self.take_turn(&asking, waits)? else { return Ok(None) };
         let mut turn = self.own_turn();
         turn.is_unclean = true;
-        self.apply_pending(&mut held)?;
+        turn.attempt = None;
+        turn.held = Some(held.clone());
+        self.apply_pending(&self.shared.holder, &mut held)?;
+        let is_first = known.1 == 0;
+        if is_first || held.seq < known.0 || held.fence <= known.1 {
+            self.bring_forward(&self.shared.holder, &mut held)?;
+        }
         let is_foreign = held.seq != turn.known_seq;
         let next = ArticleNumber(held.next);
-        turn.known_seq = held.seq;
+        (turn.known_seq, turn.known_fence) = (held.seq, held.fence);
         turn.is_unclean = false;
         turn.held = Some(held);
         Ok(Some(Turn { next: Some(next), is_foreign }))
     }
 
-    pub(super) fn end_turn(&self) {
+    pub(super) fn end_turn(&self, is_clean: bool) {
         let mut turn = self.own_turn();
         let Some(held) = turn.held.take() else { return };
-        let is_clean = !turn.is_unclean;
+        let is_clean = is_clean && !turn.is_unclean;
         turn.is_unclean = false;
         turn.ended = if is_clean { (held.fence, held.seq) } else { (0, 0) };
         let holder = (self.shared.holder.as_str(), held.fence);
         let command = turn::ended(&self.shared.cluster, holder, held.seq, is_clean);
         drop(turn);
         self.shared.cluster.send_off(command);
+    }
+
+    pub(super) fn asking<'a>(
+        &self,
+        holder: &'a str,
+        ended: (u64, u64),
+        attempt: u64,
+    ) -> Asking<'a> {
+        Asking { holder, ended, attempt, identity: self.shared.identity }
+    }
+
+    /// A cluster that has lost its last commits in a failover, or was set back, would give
+    /// their numbers and sequences again: what stands in the partitions says how far it was.
+    pub(super) fn bring_forward(&self, holder: &str, held: &mut Held) -> Result<(), StoreError> {
+        let layout = self.layout();
+        let get = (0..layout.partitions).map(|it| Command::new("GET", &layout.seq(it)));
+        let replies = self.shared.cluster.read(&get.collect::<Vec<_>>())?;
+        let seqs = replies.iter().filter_map(|it| {
+            let text = std::str::from_utf8(reply::bytes(it)?).ok()?;
+            text.split(' ').next()?.parse::<u64>().ok()
+        });
+        let seq = seqs.max().unwrap_or(0);
+        if seq <= held.seq {
+            return Ok(());
+        }
+        let next = self.greatest_number(held.next)?.max(held.next).saturating_add(TURN_NUMBERS);
+        tracing::error!(
+            last = held.seq,
+            applied = seq,
+            "the cluster has lost its last commits, as by a failover without replicas: what was \
+             acknowledged in them may be missing; going on behind them"
+        );
+        (held.seq, held.next) = (seq, next);
+        turn::forward(&self.shared.cluster, holder, held)
     }
 
     /// Does all of the writes or none.
@@ -78,10 +133,12 @@ impl ClusterStore {
             Write::Remove { .. } | Write::Set { .. } | Write::Unset { .. } => next,
         });
         let seq = held.seq + 1;
-        let intent = self.intent(seq, writes);
+        let mut intent = self.intent((seq, hash::random_64()), writes);
         let (bytes, fence) = (intent.encode(), held.fence);
         let count = (held.count + inserted).saturating_sub(removed);
-        let proposal = Proposal { fence, seq, next, count, intent: &bytes };
+        let adds = |it: &Write| matches!(it, Write::Insert { .. } | Write::Set { .. });
+        let only_removes = removed > 0 && !writes.iter().any(|it| adds(it) && !is_counter(it));
+        let proposal = Proposal { fence, seq, next, count, intent: &bytes, only_removes };
         turn.in_doubt = Some(seq);
         let in_doubt = |error| {
             if let StoreError::Cluster(error) = error {
@@ -95,14 +152,12 @@ impl ClusterStore {
             turn.held = None;
             return Err(StoreError::TurnLost);
         }
-        self.shared
-            .cluster
-            .write(&intent.commands(self.layout()))
-            .map_err(|it| StoreError::ClusterInDoubt(it.into()))?;
+        let mut held = Held { seq, next, count, ..held };
+        self.apply_behind(&self.shared.holder, &mut held, &mut intent).map_err(in_doubt)?;
         turn.in_doubt = None;
         turn.is_unclean = false;
-        turn.known_seq = seq;
-        turn.held = Some(Held { seq, next, count, ..held });
+        turn.known_seq = held.seq;
+        turn.held = Some(held);
         Ok(())
     }
 
@@ -111,14 +166,16 @@ impl ClusterStore {
         let mut turn = self.own_turn();
         let Some(seq) = turn.in_doubt else { return Ok(None) };
         let holder = &self.shared.holder;
-        let mut held = self.take_turn((holder, (0, 0)), true)?.ok_or(StoreError::TurnLost)?;
-        self.apply_pending(&mut held)?;
+        let asking = self.asking(holder, (0, 0), hash::random_64() >> 1);
+        let mut held = self.take_turn(&asking, true)?.ok_or(StoreError::TurnLost)?;
+        self.apply_pending(holder, &mut held)?;
         let by = Command::new("GET", &Layout::by(&self.shared.cluster, holder));
         let replies = self.shared.cluster.read(&[by])?;
         let last = number(replies.first().unwrap_or(&Value::Nil))?;
         let end = turn::ended(&self.shared.cluster, (holder, held.fence), held.seq, true);
         self.shared.cluster.write(&[end])?;
-        *turn = OwnTurn { known_seq: turn.known_seq, ..OwnTurn::default() };
+        let (known_seq, known_fence) = (turn.known_seq, held.fence);
+        *turn = OwnTurn { known_seq, known_fence, ..OwnTurn::default() };
         Ok(Some(last == seq))
     }
 
@@ -129,19 +186,19 @@ impl ClusterStore {
     /// Waits for the turn; `None` if another has it and it is not waited for.
     pub(super) fn take_turn(
         &self,
-        (holder, ended): (&str, (u64, u64)),
+        asking: &Asking<'_>,
         waits: bool,
     ) -> Result<Option<Held>, StoreError> {
         let cluster = &self.shared.cluster;
-        let timeout = cluster.settings().timeout;
         let (mut waited, mut pause) = (Duration::ZERO, TURN_PAUSE);
+        let patience = cluster.settings().timeout + turn::lease(cluster);
         loop {
-            let left = match turn::take(cluster, holder, ended)? {
+            let left = match turn::take(cluster, asking)? {
                 Taken::Held(held) => return Ok(Some(held)),
                 Taken::Busy(_) if !waits => return Ok(None),
                 Taken::Busy(left) => left,
             };
-            if waited > timeout + turn::LEASE {
+            if waited > patience {
                 return Err(StoreError::TurnTaken { left });
             }
             let varied = pause.mul_f64(0.5 + (hash::random_64() % 1024) as f64 / 1024.0);
@@ -152,16 +209,60 @@ impl ClusterStore {
     }
 
     /// Applies what an interrupted turn committed.
-    pub(super) fn apply_pending(&self, held: &mut Held) -> Result<(), StoreError> {
+    pub(super) fn apply_pending(&self, holder: &str, held: &mut Held) -> Result<(), StoreError> {
         if held.intent.is_empty() {
             return Ok(());
         }
         let intent = Intent::decode(&held.intent);
-        let intent = intent.ok_or(StoreError::Damaged("the last commit in the cluster"))?;
+        let mut intent = intent.ok_or(StoreError::Damaged("the last commit in the cluster"))?;
         tracing::info!(commit = intent.seq, "applying a commit that was interrupted");
-        self.shared.cluster.write(&intent.commands(self.layout()))?;
+        self.apply_behind(holder, held, &mut intent)?;
         held.intent.clear();
         Ok(())
+    }
+
+    /// Applies a commit, behind all others where the cluster has lost some.
+    fn apply_behind(
+        &self,
+        holder: &str,
+        held: &mut Held,
+        intent: &mut Intent,
+    ) -> Result<(), StoreError> {
+        match self.apply(intent) {
+            Err(StoreError::WentBack { .. }) => {
+                self.bring_forward(holder, held)?;
+                intent.seq = held.seq + 1;
+                self.apply(intent)?;
+                held.seq = intent.seq;
+                turn::forward(&self.shared.cluster, holder, held)
+            }
+            applied => applied,
+        }
+    }
+
+    /// Brings a commit to the partitions, then removes the records that it leaves behind.
+    fn apply(&self, intent: &Intent) -> Result<(), StoreError> {
+        let cluster = &self.shared.cluster;
+        let replies = cluster.write(&intent.commands(self.layout()))?;
+        for reply in &replies {
+            let ahead = number(reply)?;
+            // Later commits are there: this one was applied by whoever made them. Unless they
+            // are of a time that the cluster has forgotten.
+            if ahead > intent.seq || (ahead == intent.seq && ahead > 0) {
+                let last = self.field_of_primary("seq")?;
+                if last < ahead || (last == ahead && last == intent.seq) {
+                    return Err(StoreError::WentBack { seq: intent.seq, ahead });
+                }
+            }
+        }
+        cluster.write(&intent.removals(self.layout()))?;
+        Ok(())
+    }
+
+    fn field_of_primary(&self, name: &str) -> Result<u64, StoreError> {
+        let command = Command::new("HGET", &Layout::turn(&self.shared.cluster)).arg(name);
+        let replies = self.shared.cluster.read(&[command])?;
+        number(replies.first().unwrap_or(&Value::Nil))
     }
 
     /// The records, in batches, each acknowledged by replicas.
@@ -201,8 +302,8 @@ impl ClusterStore {
         Ok(marks.into_iter().flatten().filter(|it| **it == Value::Int(1)).count() as u64)
     }
 
-    fn intent(&self, seq: u64, writes: &[Write]) -> Intent {
-        let (layout, mut intent) = (self.layout(), Intent::new(seq));
+    fn intent(&self, (seq, id): (u64, u64), writes: &[Write]) -> Intent {
+        let (layout, mut intent) = (self.layout(), Intent::new(seq, id));
         for write in writes {
             if let Write::Remove { number, id } = write {
                 intent.unname(layout, id, *number);

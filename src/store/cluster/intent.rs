@@ -1,7 +1,7 @@
 //! A commit as it is written before it is applied, so that whoever has the next turn can
 //! apply it again: to each partition some steps, which its script takes as they are.
 //!
-//! Layout: the commit's sequence (u64), how many numbers' records go (u32) and these numbers
+//! Layout: the commit's sequence and id (u64 each), how many numbers' records go (u32) and these numbers
 //! (u32 each), the number of partitions (u32), then for each its
 //! number (u32), the number of its keys and of its arguments (u32 each), and all of these, each
 //! as its length (u32) and its bytes. Numbers are little-endian.
@@ -12,11 +12,21 @@ use crate::cluster::Command;
 use crate::store::cluster::layout::{self, Layout};
 use crate::store::{ArticleNumber, Part, Space};
 
-/// Applies steps to a partition, unless it has had this commit or a later one. `KEYS`: the
-/// sequence, the rows, then what steps name by place. `ARGV`: the sequence, then the steps.
-const APPLY: &str = r"
-if tonumber(redis.call('GET', KEYS[1]) or '0') >= tonumber(ARGV[1]) then return 0 end
-local i = 2
+/// Applies steps to a partition, unless it has had this commit or another one of this
+/// sequence or a later one; gives the sequence of another one. `KEYS`: the sequence, the
+/// rows, then what steps name by place. `ARGV`: the sequence, the commit's id, then the
+/// steps. What there is no memory for was refused before, with the records.
+const APPLY: &str = r"#!lua flags=allow-oom
+local own = ARGV[1] .. ' ' .. ARGV[2]
+local at = redis.call('GET', KEYS[1]) or '0 0'
+if at == own then
+  -- Written again, so that replicas are waited for.
+  redis.call('SET', KEYS[1], own)
+  return 0
+end
+local seq = tonumber(string.match(at, '^%d+'))
+if seq >= tonumber(ARGV[1]) then return seq end
+local i = 3
 while i <= #ARGV do
   local step = ARGV[i]
   if step == 'S' then
@@ -42,14 +52,16 @@ while i <= #ARGV do
     return redis.error_reply('unknown step')
   end
 end
-redis.call('SET', KEYS[1], ARGV[1])
-return 1
+redis.call('SET', KEYS[1], own)
+return 0
 ";
 
 /// What a commit does to rows, ids and bits.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Intent {
     pub(super) seq: u64,
+    /// Drawn at random.
+    pub(super) id: u64,
     /// Numbers whose records go.
     pub(super) removed: Vec<ArticleNumber>,
     parts: BTreeMap<u32, Steps>,
@@ -67,8 +79,8 @@ struct Steps {
 const OWN_KEYS: usize = 2;
 
 impl Intent {
-    pub(super) fn new(seq: u64) -> Self {
-        Self { seq, removed: Vec::new(), parts: BTreeMap::new() }
+    pub(super) fn new(seq: u64, id: u64) -> Self {
+        Self { seq, id, removed: Vec::new(), parts: BTreeMap::new() }
     }
 
     pub(super) fn set(&mut self, layout: &Layout, space: Space, row: (&[u8], &[u8])) {
@@ -116,27 +128,32 @@ impl Intent {
         self.parts.entry(partition).or_default()
     }
 
-    /// What applies it.
+    /// What applies it, but for the removal of records.
     pub(super) fn commands(&self, layout: &Layout) -> Vec<Command> {
         let commands = self.parts.iter().map(|(partition, steps)| {
             let (seq, rows) = (layout.seq(*partition), layout.rows(*partition));
             let mut keys: Vec<&[u8]> = vec![&seq, &rows];
             keys.extend(steps.keys.iter().map(Vec::as_slice));
-            let mut command = Command::script(APPLY, &keys).arg(self.seq);
+            let mut command = Command::script(APPLY, &keys).arg(self.seq).arg(self.id);
             for argument in &steps.arguments {
                 command.push(argument.as_slice());
             }
             command
         });
+        commands.collect()
+    }
+
+    /// What removes the records that go.
+    pub(super) fn removals(&self, layout: &Layout) -> Vec<Command> {
         let records = self.removed.iter().flat_map(|number| {
             [Part::Article, Part::Features].map(|part| layout.record(part, *number))
         });
-        commands.chain(records.map(|it| Command::new("DEL", &it))).collect()
+        records.map(|it| Command::new("DEL", &it)).collect()
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
         let small = |it: usize| u32::try_from(it).unwrap_or(u32::MAX).to_le_bytes();
-        let mut bytes = self.seq.to_le_bytes().to_vec();
+        let mut bytes = [self.seq.to_le_bytes(), self.id.to_le_bytes()].concat();
         bytes.extend(small(self.removed.len()));
         bytes.extend(self.removed.iter().flat_map(|it| it.0.to_le_bytes()));
         bytes.extend(small(self.parts.len()));
@@ -155,6 +172,7 @@ impl Intent {
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut rest = bytes;
         let seq = u64::from_le_bytes(*take::<8>(&mut rest)?);
+        let id = u64::from_le_bytes(*take::<8>(&mut rest)?);
         let mut removed = Vec::new();
         for _ in 0..number(&mut rest)? {
             removed.push(ArticleNumber(number(&mut rest)?));
@@ -167,7 +185,7 @@ impl Intent {
             let arguments = pieces(&mut rest, arguments)?;
             parts.insert(partition, Steps { keys, arguments });
         }
-        rest.is_empty().then_some(Self { seq, removed, parts })
+        rest.is_empty().then_some(Self { seq, id, removed, parts })
     }
 }
 
@@ -210,7 +228,7 @@ mod tests {
     #[test]
     fn a_commit_is_written_as_it_was_and_read_again() {
         let layout = Layout::new("d", 1000);
-        let mut intent = Intent::new(7);
+        let mut intent = Intent::new(7, 8);
         intent.set(&layout, Space::Story, (&[1], b"v"));
         intent.unset(&layout, Space::Story, &[1]);
         intent.name(&layout, "a", ArticleNumber(3));
@@ -219,7 +237,7 @@ mod tests {
         intent.removed.push(ArticleNumber(2));
         let bytes = intent.encode();
         assert_eq!(Intent::decode(&bytes), Some(intent.clone()));
-        assert_eq!(crate::hash::persistent_64(&bytes), 16_823_606_146_159_710_839);
+        assert_eq!(crate::hash::persistent_64(&bytes), 10_553_344_568_165_874_621);
         for cut in 0..bytes.len() {
             assert_eq!(Intent::decode(&bytes[..cut]), None);
         }

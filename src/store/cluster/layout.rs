@@ -4,14 +4,14 @@
 //!
 //! | key | type | what |
 //! |---|---|---|
-//! | `P:{turn}` | hash | `format`, `identity`, `articles` (planned), whose turn it is (`holder`, `until`, `fence`), the last commit (`seq`, `done`), `next`, `count` |
+//! | `P:{turn}` | hash | `format`, `identity`, `articles` (planned), whose turn it is (`holder`, `until`, `fence`, `attempt`), who had the last one and who wants the next (`last`, `wanted`, `wanted_at`), the last commit (`seq`, `done`), `next`, `count` |
 //! | `P:{turn}:intent` | string | the last commit, until it is applied |
-//! | `P:{turn}:by:H` | string | the last commit of a holder, for an hour |
+//! | `P:{turn}:by:H` | string | the last commit of a holder, for a month |
 //! | `P:{turn}:burned` | list | `from-to@seconds`: numbers, without the last, that an interrupted commit may have used, and when they were passed over |
 //! | `P:{turn}:postings` | hash | how many postings there are of each kind, about |
 //! | `P:{turn}:kept` | string | the dictionary of tokens |
 //! | `P:f:N`, `P:a:N` | string | the two parts of a record |
-//! | `P:{rK}:seq` | string | the last commit that is applied to the partition |
+//! | `P:{rK}:seq` | string | `sequence id` of the last commit that is applied to the partition |
 //! | `P:{rK}:rows` | sorted set | rows, all with score 0, in the order of their bytes |
 //! | `P:{rK}:ids:B` | hash | numbers, by article id, some 64 in one |
 //! | `P:{rK}:live:C` | string | a bit for each number N with C = N / 65,536: its commit mark |

@@ -119,6 +119,23 @@ impl ClusterStore {
         Ok(marked(chunk, replies.first().and_then(reply::bytes).unwrap_or_default()))
     }
 
+    /// The greatest number that is stored, and one, looked for from above a bound; 0 where
+    /// there is none.
+    pub(super) fn greatest_number(&self, below: u32) -> Result<u32, StoreError> {
+        // Numbers above the bound are there only if the cluster was set back.
+        let mut chunk = below / LIVE_NUMBERS;
+        while !self.numbers_of(chunk + 1)?.is_empty() {
+            chunk += 1;
+        }
+        loop {
+            if let Some(last) = self.numbers_of(chunk)?.last() {
+                return Ok(last.0.saturating_add(1));
+            }
+            let Some(before) = chunk.checked_sub(1) else { return Ok(0) };
+            chunk = before;
+        }
+    }
+
     /// All numbers that are stored, ascending.
     pub(super) fn all_numbers(&self) -> Result<Vec<ArticleNumber>, StoreError> {
         let key = Layout::turn(&self.shared.cluster);

@@ -16,40 +16,55 @@ use crate::store::StoreError;
 use crate::store::cluster::layout::Layout;
 use crate::store::cluster::{number, unexpected};
 
-/// A turn ends by itself after so long.
-pub(super) const LEASE: Duration = Duration::from_secs(10);
+/// A turn ends by itself after so long, at least.
+const LEASE_MIN: Duration = Duration::from_secs(10);
+/// The same in the time that one batch may take.
+const LEASE_TIMEOUTS: u32 = 2;
 /// Numbers that a turn may use, at most: more than one commit has.
 pub(super) const TURN_NUMBERS: u32 = 4096;
 /// How long it is remembered what a holder committed last.
-const REMEMBERED: Duration = Duration::from_secs(3600);
+const REMEMBERED: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// `KEYS`: turn, intent, burned. `ARGV`: who, for how many milliseconds, numbers to burn, the
-/// last turn of this holder that was ended in good order and the commit that it applied.
-const TAKE: &str = r"
+/// last turn of this holder that was ended in good order and the commit that it applied, the
+/// name of this attempt, the identity of the store. Who was refused a moment ago goes before
+/// who had the last turn.
+const TAKE: &str = r"#!lua flags=allow-oom
+local is = redis.call('HMGET', KEYS[1], 'identity', 'holder', 'until', 'fence', 'attempt', 'last', 'wanted', 'wanted_at')
+if is[1] ~= ARGV[7] then return {-1, 0} end
 local t = redis.call('TIME')
 local now = tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
-local held = redis.call('HMGET', KEYS[1], 'holder', 'until')
-local is_held = held[1] and held[1] ~= ''
-if is_held and held[1] ~= ARGV[1] and tonumber(held[2]) > now then
-  return {0, tonumber(held[2]) - now}
+local is_held = is[2] and is[2] ~= ''
+if is_held and is[2] ~= ARGV[1] and tonumber(is[3]) > now then
+  redis.call('HSET', KEYS[1], 'wanted', ARGV[1], 'wanted_at', now)
+  return {0, tonumber(is[3]) - now}
 end
-if is_held and held[1] == ARGV[1] and redis.call('HGET', KEYS[1], 'fence') == ARGV[4] then
-  -- It was ended, and the word of it comes late.
-  is_held = false
-  if redis.call('HGET', KEYS[1], 'seq') == ARGV[5] then
-    redis.call('HSET', KEYS[1], 'done', ARGV[5])
+local is_wanted = is[7] and is[7] ~= '' and is[7] ~= ARGV[1] and now - tonumber(is[8]) < 100
+if is_wanted and is[6] == ARGV[1] and not (is_held and is[5] == ARGV[6]) then
+  return {0, 100}
+end
+local fence = is[4]
+local is_again = is_held and is[2] == ARGV[1] and is[5] == ARGV[6]
+if not is_again then
+  if is_held and is[2] == ARGV[1] and fence == ARGV[4] then
+    -- It was ended, and the word of it comes late.
+    is_held = false
+    if redis.call('HGET', KEYS[1], 'seq') == ARGV[5] then
+      redis.call('HSET', KEYS[1], 'done', ARGV[5])
+    end
+  end
+  fence = redis.call('HINCRBY', KEYS[1], 'fence', 1)
+  if is_held then
+    local behind = redis.call('HINCRBY', KEYS[1], 'next', ARGV[3])
+    redis.call('RPUSH', KEYS[3], string.format('%d-%d@%d', behind - tonumber(ARGV[3]), behind, tonumber(t[1])))
   end
 end
-local fence = redis.call('HINCRBY', KEYS[1], 'fence', 1)
-if is_held then
-  local behind = redis.call('HINCRBY', KEYS[1], 'next', ARGV[3])
-  redis.call('RPUSH', KEYS[3], string.format('%d-%d@%d', behind - tonumber(ARGV[3]), behind, tonumber(t[1])))
-end
-redis.call('HSET', KEYS[1], 'holder', ARGV[1], 'until', now + tonumber(ARGV[2]))
-local is = redis.call('HMGET', KEYS[1], 'seq', 'done', 'next', 'count')
+if is[7] == ARGV[1] then redis.call('HSET', KEYS[1], 'wanted', '') end
+redis.call('HSET', KEYS[1], 'holder', ARGV[1], 'until', now + tonumber(ARGV[2]), 'attempt', ARGV[6], 'last', ARGV[1])
+local at = redis.call('HMGET', KEYS[1], 'seq', 'done', 'next', 'count')
 local intent = ''
-if is[1] ~= is[2] then intent = redis.call('GET', KEYS[2]) or '' end
-return {1, fence, is[1] or '0', is[3] or '0', is[4] or '0', intent}
+if at[1] ~= at[2] then intent = redis.call('GET', KEYS[2]) or '' end
+return {1, fence, at[1] or '0', at[3] or '0', at[4] or '0', intent}
 ";
 
 /// `KEYS`: turn, intent, what this holder committed. `ARGV`: who, fence, sequence, next,
@@ -57,7 +72,7 @@ return {1, fence, is[1] or '0', is[3] or '0', is[4] or '0', intent}
 const COMMIT: &str = r"
 local is = redis.call('HMGET', KEYS[1], 'holder', 'fence', 'seq')
 if is[1] ~= ARGV[1] or is[2] ~= ARGV[2] then return 0 end
-if is[3] == ARGV[3] then return 1 end
+-- Written again where it is there, so that replicas are waited for.
 redis.call('SET', KEYS[2], ARGV[6])
 redis.call('SET', KEYS[3], ARGV[3], 'EX', ARGV[7])
 redis.call('HSET', KEYS[1], 'seq', ARGV[3], 'next', ARGV[4], 'count', ARGV[5])
@@ -65,7 +80,7 @@ return 1
 ";
 
 /// `KEYS`: turn, intent. `ARGV`: who, fence, sequence that is applied, whether it is clean.
-const END: &str = r"
+const END: &str = r"#!lua flags=allow-oom
 local is = redis.call('HMGET', KEYS[1], 'holder', 'fence', 'seq')
 if is[1] ~= ARGV[1] or is[2] ~= ARGV[2] then return 0 end
 if is[3] == ARGV[3] then
@@ -77,11 +92,20 @@ return 1
 ";
 
 /// `KEYS`: turn. `ARGV`: who, fence, for how many milliseconds.
-const KEEP: &str = r"
+const KEEP: &str = r"#!lua flags=allow-oom
 local is = redis.call('HMGET', KEYS[1], 'holder', 'fence')
 if is[1] ~= ARGV[1] or is[2] ~= ARGV[2] then return 0 end
 local t = redis.call('TIME')
 redis.call('HSET', KEYS[1], 'until', tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000) + tonumber(ARGV[3]))
+return 1
+";
+
+/// Brings a store forward that has lost its last commits. `KEYS`: turn. `ARGV`: who, fence,
+/// sequence, next.
+const FORWARD: &str = r"#!lua flags=allow-oom
+local is = redis.call('HMGET', KEYS[1], 'holder', 'fence')
+if is[1] ~= ARGV[1] or is[2] ~= ARGV[2] then return 0 end
+redis.call('HSET', KEYS[1], 'seq', ARGV[3], 'done', ARGV[3], 'next', ARGV[4])
 return 1
 ";
 
@@ -104,22 +128,33 @@ pub(super) enum Taken {
     Busy(Duration),
 }
 
+/// Who asks for a turn.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asking<'a> {
+    pub(super) holder: &'a str,
+    /// The last turn that it ended in good order, and the commit that it had applied.
+    pub(super) ended: (u64, u64),
+    /// The same in each try.
+    pub(super) attempt: u64,
+    pub(super) identity: u64,
+}
+
 /// Asks for the turn.
-pub(super) fn take(
-    cluster: &Cluster,
-    holder: &str,
-    (ended, applied): (u64, u64),
-) -> Result<Taken, StoreError> {
+pub(super) fn take(cluster: &Cluster, asking: &Asking<'_>) -> Result<Taken, StoreError> {
     let keys = [Layout::turn(cluster), Layout::intent(cluster), Layout::burned(cluster)];
+    let (ended, applied) = asking.ended;
     let command = Command::script(TAKE, &keys.each_ref().map(Vec::as_slice))
-        .arg(holder)
-        .arg(millis(LEASE))
+        .arg(asking.holder)
+        .arg(millis(lease(cluster)))
         .arg(TURN_NUMBERS)
         .arg(ended)
-        .arg(applied);
+        .arg(applied)
+        .arg(asking.attempt)
+        .arg(asking.identity);
     let replies = cluster.write(&[command])?;
     let Some(Value::Array(parts)) = replies.first() else { return Err(unexpected()) };
     match parts.as_slice() {
+        [Value::Int(-1), ..] => Err(StoreError::OtherStore),
         [Value::Int(0), Value::Int(left)] => {
             Ok(Taken::Busy(Duration::from_millis(u64::try_from(*left).unwrap_or(0))))
         }
@@ -134,6 +169,15 @@ pub(super) fn take(
     }
 }
 
+/// Brings a store forward that has lost its last commits.
+pub(super) fn forward(cluster: &Cluster, holder: &str, held: &Held) -> Result<(), StoreError> {
+    let key = Layout::turn(cluster);
+    let command =
+        Command::script(FORWARD, &[&key]).arg(holder).arg(held.fence).arg(held.seq).arg(held.next);
+    let replies = cluster.write(&[command])?;
+    if matches!(replies.first(), Some(Value::Int(1))) { Ok(()) } else { Err(StoreError::TurnLost) }
+}
+
 /// What is known of a commit that was asked for.
 pub(super) struct Proposal<'a> {
     pub(super) fence: u64,
@@ -141,6 +185,8 @@ pub(super) struct Proposal<'a> {
     pub(super) next: u32,
     pub(super) count: u64,
     pub(super) intent: &'a [u8],
+    /// Whether it frees memory, so that it is done where there is none.
+    pub(super) only_removes: bool,
 }
 
 /// Commits, if the turn is still this holder's.
@@ -150,7 +196,9 @@ pub(super) fn commit(
     proposal: &Proposal<'_>,
 ) -> Result<bool, StoreError> {
     let keys = [Layout::turn(cluster), Layout::intent(cluster), Layout::by(cluster, holder)];
-    let command = Command::script(COMMIT, &keys.each_ref().map(Vec::as_slice))
+    let flags = if proposal.only_removes { "#!lua flags=allow-oom" } else { "" };
+    let script = format!("{flags}{COMMIT}");
+    let command = Command::script(&script, &keys.each_ref().map(Vec::as_slice))
         .arg(holder)
         .arg(proposal.fence)
         .arg(proposal.seq)
@@ -180,7 +228,12 @@ pub(super) fn ended(
 /// Makes a turn last longer.
 pub(super) fn kept(cluster: &Cluster, (holder, fence): (&str, u64)) -> Command {
     let key = Layout::turn(cluster);
-    Command::script(KEEP, &[&key]).arg(holder).arg(fence).arg(millis(LEASE))
+    Command::script(KEEP, &[&key]).arg(holder).arg(fence).arg(millis(lease(cluster)))
+}
+
+/// A turn ends by itself after so long.
+pub(super) fn lease(cluster: &Cluster) -> Duration {
+    LEASE_MIN.max(LEASE_TIMEOUTS * cluster.settings().timeout)
 }
 
 fn millis(time: Duration) -> u64 {

@@ -2,11 +2,14 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
 
+use redis::Value;
+
 use crate::hash;
-use crate::store::cluster::turn::{self, LEASE};
+use crate::store::cluster::turn;
 use crate::store::cluster::{ClusterStore, Shared};
 use crate::store::damage::Damage;
 use crate::store::{ArticleNumber, Part, Row, Space, State, Store as _, StoreError, View};
@@ -18,6 +21,8 @@ const RENEWED_SHARE: u32 = 3;
 #[derive(Debug)]
 pub(super) struct ClusterView {
     store: ClusterStore,
+    /// Whether others write, because the turn could not be kept.
+    is_lost: Arc<AtomicBool>,
     /// Ends the thread that keeps the turn.
     _until: Sender<()>,
 }
@@ -26,22 +31,39 @@ impl ClusterView {
     pub(super) fn begin(store: ClusterStore) -> Result<Self, StoreError> {
         let store = ClusterStore { asks_replicas: false, ..store };
         let holder = format!("{}-view-{:08x}", store.shared.holder, hash::random_64());
-        let mut held = store.take_turn((&holder, (0, 0)), true)?.ok_or(StoreError::TurnLost)?;
-        store.apply_pending(&mut held)?;
+        let asking = store.asking(&holder, (0, 0), hash::random_64() >> 1);
+        let mut held = store.take_turn(&asking, true)?.ok_or(StoreError::TurnLost)?;
+        store.apply_pending(&holder, &mut held)?;
         let (until, dropped) = channel::<()>();
         let shared = Arc::clone(&store.shared);
+        let is_lost = Arc::new(AtomicBool::new(false));
+        let lost = Arc::clone(&is_lost);
         let keep = move || {
-            while dropped.recv_timeout(LEASE / RENEWED_SHARE) == Err(RecvTimeoutError::Timeout) {
+            let pause = turn::lease(&shared.cluster) / RENEWED_SHARE;
+            while dropped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
                 let kept = turn::kept(&shared.cluster, (&holder, held.fence));
-                if let Err(error) = shared.cluster.write(&[kept]) {
-                    tracing::warn!(%error, "the turn that a copy is made in cannot be kept");
+                match shared.cluster.write(&[kept]) {
+                    Ok(replies) if replies.first() == Some(&Value::Int(1)) => {}
+                    Ok(_) => lost.store(true, Ordering::Release),
+                    Err(error) => {
+                        tracing::warn!(%error, "the turn that a copy is made in cannot be kept");
+                    }
                 }
             }
             end(&shared, (&holder, held.fence), held.seq);
         };
         let thread = thread::Builder::new().name("view".to_owned()).spawn(keep);
         thread.map_err(|_| StoreError::Damaged("no thread can be started"))?;
-        Ok(Self { store, _until: until })
+        Ok(Self { store, is_lost, _until: until })
+    }
+
+    /// The store, if nobody has written since.
+    fn store(&self) -> Result<&ClusterStore, StoreError> {
+        if self.is_lost.load(Ordering::Acquire) {
+            Err(StoreError::TurnLost)
+        } else {
+            Ok(&self.store)
+        }
     }
 }
 
@@ -59,7 +81,7 @@ impl View for ClusterView {
         numbers: &[ArticleNumber],
         visit: &mut dyn FnMut(ArticleNumber, &[u8]),
     ) -> Result<(), StoreError> {
-        self.store.read(part, numbers, visit)
+        self.store()?.read(part, numbers, visit)
     }
 
     fn scan(
@@ -68,11 +90,11 @@ impl View for ClusterView {
         after: Option<ArticleNumber>,
         count_max: usize,
     ) -> Result<Vec<(ArticleNumber, Vec<u8>)>, StoreError> {
-        self.store.scan(part, after, count_max)
+        self.store()?.scan(part, after, count_max)
     }
 
     fn row(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.store.row(space, key)
+        self.store()?.row(space, key)
     }
 
     fn rows(
@@ -82,14 +104,14 @@ impl View for ClusterView {
         count_max: usize,
         _: &mut dyn FnMut(Damage),
     ) -> Result<Vec<Row>, StoreError> {
-        self.store.rows(space, keys, count_max)
+        self.store()?.rows(space, keys, count_max)
     }
 
     fn numbers(&self) -> Result<Vec<ArticleNumber>, StoreError> {
-        self.store.all_numbers()
+        self.store()?.all_numbers()
     }
 
     fn state(&self) -> Result<State, StoreError> {
-        self.store.state()
+        self.store()?.state()
     }
 }

@@ -9,7 +9,8 @@
 //!
 //! The engine knows two seams: *records* ([`store`]), which are the truth, and
 //! *candidates* ([`index`]), which are derived from them. Both take batches. The
-//! engine's calls block; the service runs them on threads of their own.
+//! engine's calls block; the service runs them on threads of their own. Either can be on this
+//! machine or in a [`cluster`] that nodes share.
 //!
 //! # Glossary
 //!

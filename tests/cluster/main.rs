@@ -1,6 +1,6 @@
 //! A real cluster of six processes: the suites that hold for every store, and what only a
 //! cluster can do wrong. Needs `redis-server` or `valkey-server`; where there is none it says
-//! SKIPPED, and fails where `DOUBLON_REQUIRE_REDIS` is set.
+//! SKIPPED, and fails where `TEST_REQUIRE_REDIS` is set.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test")]
 #![allow(clippy::wildcard_enum_match_arm, reason = "the others are not meant")]
 #![allow(clippy::duplicate_mod, reason = "each of the included tests has its own support")]

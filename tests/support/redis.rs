@@ -21,11 +21,11 @@ const NODE_TIMEOUT_MS: u64 = 2000;
 /// How long a cluster may take for something.
 const PATIENCE: Duration = Duration::from_secs(40);
 /// Set where a machine must have a server, as in `.ci/run`.
-const REQUIRED: &str = "DOUBLON_REQUIRE_REDIS";
+const REQUIRED: &str = "TEST_REQUIRE_REDIS";
 
 /// The server's program, if there is one. Says by name what is skipped where there is none.
 pub(crate) fn server(test: &str) -> Option<PathBuf> {
-    let named = std::env::var_os("DOUBLON_REDIS_SERVER").map(PathBuf::from);
+    let named = std::env::var_os("TEST_REDIS_SERVER").map(PathBuf::from);
     let found = named.or_else(|| {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();

@@ -56,14 +56,12 @@ impl ClusterStore {
         let asking = self.asking(&self.shared.holder, ended, attempt);
         let Some(mut held) = self.take_turn(&asking, waits)? else { return Ok(None) };
         let mut turn = self.own_turn();
-        turn.is_unclean = true;
-        turn.attempt = None;
-        turn.held = Some(held.clone());
         self.apply_pending(&self.shared.holder, &mut held)?;
         let is_first = known.1 == 0;
         if is_first || held.seq < known.0 || held.fence <= known.1 {
             self.bring_forward(&self.shared.holder, &mut held)?;
         }
+        turn.attempt = None;
         let is_foreign = held.seq != turn.known_seq;
         let next = ArticleNumber(held.next);
         (turn.known_seq, turn.known_fence) = (held.seq, held.fence);

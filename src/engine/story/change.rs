@@ -252,11 +252,36 @@ impl Rest {
                 set_member(draft, self.id, ArticleNumber(founder), member);
             }
         }
+        while !to_verify.is_empty() {
+            self.verify_each(core, draft, (&to_verify, members))?;
+            // Those that had joined by a member that is not of the core any more.
+            let has_no_core =
+                |it: &&(u32, Member)| it.1.joined_by.is_some_and(|by| !self.core.contains(&by));
+            let left = members.iter().filter(has_no_core).map(|it| it.0);
+            to_verify = left.take(ORPHANS_MAX).collect();
+        }
+        Ok(())
+    }
+
+    /// Finds for each of these members another one of the core, or takes it out.
+    fn verify_each(
+        &mut self,
+        core: &Core,
+        draft: &mut Draft,
+        (to_verify, members): (&[u32], &mut Vec<(u32, Member)>),
+    ) -> Result<(), EngineError> {
         let texts = core.features(to_verify.iter().map(|it| ArticleNumber(*it)))?;
-        for number in to_verify {
-            let Some(features) = texts.get(&ArticleNumber(number)) else { continue };
-            let subject = Subject::of(features.fields.text());
+        for number in to_verify.iter().copied() {
             let Some(at) = members.iter().position(|it| it.0 == number) else { continue };
+            let Some(features) = texts.get(&ArticleNumber(number)) else {
+                // One that cannot be read stays, by nobody.
+                if let Some((_, member)) = members.get_mut(at) {
+                    member.joined_by = None;
+                    set_member(draft, self.id, ArticleNumber(number), member);
+                }
+                continue;
+            };
+            let subject = Subject::of(features.fields.text());
             let numbers: Vec<ArticleNumber> =
                 self.core.iter().map(|it| ArticleNumber(*it)).collect();
             let by = best_of(&self.core, &core.relate(&subject, &numbers)?);

@@ -23,6 +23,7 @@ use tokio::runtime::Runtime;
 
 use crate::cluster::batch::Shared;
 pub use crate::cluster::slots::slot_of;
+use crate::hash;
 
 /// Threads that the connections are driven by.
 const DRIVERS: usize = 2;
@@ -178,6 +179,11 @@ impl Command {
     }
 }
 
+/// About so long, so that those who wait do not all try at once.
+pub(crate) fn varied(pause: Duration) -> Duration {
+    pause.mul_f64(0.5 + (hash::random_64() % 1024) as f64 / 1024.0)
+}
+
 /// Where a batch goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lane {
@@ -285,9 +291,13 @@ impl Cluster {
         format!("{}:{rest}", self.shared.settings.prefix).into_bytes()
     }
 
-    /// The replies to questions, which may be answered by replicas.
-    pub(crate) fn ask(&self, commands: &[Command]) -> Result<Vec<Value>, ClusterError> {
-        self.run(commands, Lane::Question)
+    /// The replies to questions, by replicas too where they may answer.
+    pub(crate) fn ask(
+        &self,
+        commands: &[Command],
+        asks_replicas: bool,
+    ) -> Result<Vec<Value>, ClusterError> {
+        self.run(commands, if asks_replicas { Lane::Question } else { Lane::Read })
     }
 
     /// The replies to reading commands, as the primaries know it.

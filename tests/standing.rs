@@ -20,6 +20,7 @@ use doublon::matching::overlap::Relation;
 use doublon::matching::verdict::Verdict;
 use proptest::prelude::*;
 use support::place::{Place, again, place, place_of};
+use support::words;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -51,11 +52,6 @@ fn article(name: &str, text: &str) -> Article {
 
 fn put(engine: &Engine, article: Article) -> PutAnswer {
     engine.put(vec![PutRequest::of(article)]).remove(0).unwrap()
-}
-
-/// Words of their own: `count` from the `first` on.
-fn words(first: u32, count: u32) -> String {
-    (first..first + count).map(|it| format!("w{it}")).collect::<Vec<_>>().join(" ")
 }
 
 fn watch(engine: &Engine, text: &str, page: &str) -> TeaserAnswer {

@@ -24,7 +24,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 use support::place::{Place, again, place};
 use support::process::doublon;
-use support::{Server, put_request};
+use support::{Server, put_request, words};
 
 struct Held {
     place: Place,
@@ -45,10 +45,6 @@ fn held_with(options: Options) -> Held {
 fn open(place: &Place, options: Options) -> Engine {
     let (store, index) = again(place);
     Engine::open(store, index, options, |_, _| {}).unwrap()
-}
-
-fn words(first: u32, count: u32) -> String {
-    (first..first + count).map(|it| format!("w{it}")).collect::<Vec<_>>().join(" ")
 }
 
 fn article(name: &str, text: &str) -> Article {

@@ -9,9 +9,9 @@ use futures_util::future::join_all;
 use redis::{Pipeline, Value};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::cluster::link::{Lane2, Links};
-use crate::cluster::slots::{Address, SlotMap, redirect};
-use crate::cluster::{ClusterError, ClusterSettings, Command, Lane, Meter};
+use crate::cluster::link::{LinkKind, Links};
+use crate::cluster::slots::{Address, SlotMap, named, redirect};
+use crate::cluster::{ClusterError, ClusterSettings, Command, Lane, Meter, varied};
 use crate::hash;
 
 /// The first pause before something is tried again, and the longest.
@@ -48,7 +48,7 @@ enum Outcome {
 /// The commands that go to one node: their places.
 struct Part {
     address: Address,
-    lane: Lane2,
+    lane: LinkKind,
     places: Vec<usize>,
     is_asked: bool,
 }
@@ -98,13 +98,13 @@ impl Shared {
         let mut tries = Tries::new(self.settings.timeout);
         loop {
             let map = self.map();
-            let (parts, mut problem) = self.parts(&map, commands, (&left, &asked), lane);
+            let (parts, mut again) = self.parts(&map, commands, (&left, &asked), lane);
+            let mut problem = again.first().and_then(|it| commands.get(*it)).map(unserved);
             self.meter.trip();
             let patience = tries.left().min(self.settings.timeout / PATIENCE_SHARE);
             let sent = parts.iter().map(|it| self.send(it, commands, patience));
             let outcomes = join_all(sent).await;
             asked.clear();
-            let mut again: Vec<usize> = Vec::new();
             for (part, outcomes) in parts.iter().zip(outcomes) {
                 for (place, outcome) in part.places.iter().zip(outcomes) {
                     match outcome {
@@ -120,11 +120,6 @@ impl Shared {
                     }
                     again.push(*place);
                 }
-            }
-            // Those that no node was known for.
-            let sent = |place: &usize| parts.iter().any(|it| it.places.contains(place));
-            if parts.iter().map(|it| it.places.len()).sum::<usize>() < left.len() {
-                again.extend(left.iter().filter(|it| !sent(it)));
             }
             if again.is_empty() {
                 return Ok(replies);
@@ -147,8 +142,9 @@ impl Shared {
             pipeline.add_command(cmd.clone());
             let primaries = map.primaries();
             let patience = self.settings.timeout / PATIENCE_SHARE;
-            let sent =
-                primaries.iter().map(|it| self.links.send((it, Lane2::Read), &pipeline, patience));
+            let sent = primaries
+                .iter()
+                .map(|it| self.links.send((it, LinkKind::Read), &pipeline, patience));
             let replies: Result<Vec<Vec<Value>>, String> =
                 join_all(sent).await.into_iter().collect();
             match replies {
@@ -163,18 +159,18 @@ impl Shared {
         Arc::clone(&self.map.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Which commands go where; and what keeps some from going anywhere.
+    /// Which commands go where; and those whose slots nobody serves.
     fn parts(
         &self,
         map: &SlotMap,
         commands: &[Command],
         (left, asked): (&[usize], &BTreeMap<usize, Address>),
         lane: Lane,
-    ) -> (Vec<Part>, Option<String>) {
-        let mut problem = None;
+    ) -> (Vec<Part>, Vec<usize>) {
+        let mut homeless = Vec::new();
         let mut parts: BTreeMap<(Address, bool, bool), Vec<usize>> = BTreeMap::new();
         let may_ask_replicas = lane == Lane::Question && self.settings.reads_from_replicas;
-        let turn = if may_ask_replicas { random() } else { 0 };
+        let turn = if may_ask_replicas { hash::random_64() } else { 0 };
         for place in left {
             let Some(command) = commands.get(*place) else { continue };
             if let Some(address) = asked.get(place) {
@@ -182,7 +178,7 @@ impl Shared {
                 continue;
             }
             let Some(shard) = map.shard(command.slot) else {
-                problem = Some(format!("no node serves slot {}", command.slot));
+                homeless.push(*place);
                 continue;
             };
             let nodes = if may_ask_replicas { shard.replicas.len() as u64 + 1 } else { 1 };
@@ -193,19 +189,20 @@ impl Shared {
             parts.entry(entry).or_default().push(*place);
         }
         let parts = parts.into_iter().map(|((address, is_primary, is_asked), places)| Part {
-            lane: Lane2::of(lane, is_primary),
+            lane: LinkKind::of(lane, is_primary),
             address,
             places,
             is_asked,
         });
-        (parts.collect(), problem)
+        (parts.collect(), homeless)
     }
 
     /// What became of the commands of one node.
     async fn send(&self, part: &Part, commands: &[Command], patience: Duration) -> Vec<Outcome> {
-        let waits = part.lane == Lane2::Write && self.settings.replicas > 0;
+        let own = || part.places.iter().filter_map(|it| commands.get(*it));
+        let waits = part.lane == LinkKind::Write && self.settings.replicas > 0;
         let mut pipeline = Pipeline::with_capacity(part.places.len() + 1);
-        for command in part.places.iter().filter_map(|it| commands.get(*it)) {
+        for command in own() {
             if part.is_asked {
                 pipeline.cmd("ASKING");
             }
@@ -217,8 +214,7 @@ impl Shared {
             let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
             pipeline.cmd("WAIT").arg(self.settings.replicas).arg(wait_ms);
         }
-        let bytes = part.places.iter().filter_map(|it| commands.get(*it)).map(Command::bytes);
-        self.meter.add(pipeline.len(), bytes.sum());
+        self.meter.add(pipeline.len(), own().map(Command::bytes).sum());
         let sent = self.links.send((&part.address, part.lane), &pipeline, patience).await;
         let mut replies = match sent {
             Ok(replies) => replies,
@@ -230,15 +226,13 @@ impl Shared {
         let step = if part.is_asked { 2 } else { 1 };
         let replies = replies.into_iter().skip(step - 1).step_by(step);
         let is_replicated = !waits || self.is_enough(acknowledged.as_ref());
-        let named = part.places.iter().filter_map(|it| commands.get(*it));
-        named
+        own()
             .zip(replies)
             .map(|(command, reply)| match outcome(command, reply, &part.address) {
                 // Done again, it is counted again.
                 Outcome::Done(_) if !is_replicated => {
                     let needed = self.settings.replicas;
-                    let Part { address, .. } = part;
-                    let node = format!("{}:{}", address.0, address.1);
+                    let node = named(&part.address);
                     Outcome::Again(format!("{node}: fewer than {needed} replicas have it"))
                 }
                 outcome @ (Outcome::Done(_)
@@ -288,36 +282,40 @@ impl Shared {
         let mut pipeline = Pipeline::new();
         pipeline.cmd("CLUSTER").arg("SLOTS");
         let patience = patience.min(self.settings.timeout / PATIENCE_SHARE);
-        let replies = self.links.send((node, Lane2::Read), &pipeline, patience).await?;
+        let replies = self.links.send((node, LinkKind::Read), &pipeline, patience).await?;
         let reply = replies.first().unwrap_or(&Value::Nil);
         if let Value::ServerError(error) = reply {
-            return Err(format!("{}:{}: {error}", node.0, node.1));
+            return Err(format!("{}: {error}", named(node)));
         }
-        let unknown = || format!("{}:{} does not say who serves which slots", node.0, node.1);
+        let unknown = || format!("{} does not say who serves which slots", named(node));
         SlotMap::read(reply, node).ok_or_else(unknown)
     }
+}
+
+fn unserved(command: &Command) -> String {
+    format!("no node serves slot {}", command.slot)
 }
 
 /// Whether there is no use in trying again.
 fn is_for_good(problem: &str) -> bool {
     const FOR_GOOD: [&str; 5] =
-        ["WRONGPASS", "NOAUTH", "NOPERM", "AuthenticationFailed", "cluster support disabled"];
-    FOR_GOOD.iter().any(|it| problem.contains(it)) || problem.contains("uthentication")
+        ["WRONGPASS", "NOAUTH", "NOPERM", "uthentication", "cluster support disabled"];
+    FOR_GOOD.iter().any(|it| problem.contains(it))
 }
 
 /// What a reply means.
 fn outcome(command: &Command, reply: Value, address: &Address) -> Outcome {
     let Value::ServerError(error) = &reply else { return Outcome::Done(reply) };
     let details = error.details().unwrap_or_default();
-    let again = || Outcome::Again(format!("{}:{}: {error}", address.0, address.1));
+    let again = || Outcome::Again(format!("{}: {error}", named(address)));
     match error.code() {
         "ASK" => redirect(details, address).map_or_else(again, Outcome::Ask),
-        "OOM" => Outcome::Failed(ClusterError::Full(format!("{}:{}", address.0, address.1))),
+        "OOM" => Outcome::Failed(ClusterError::Full(named(address))),
         "MOVED" | "TRYAGAIN" | "CLUSTERDOWN" | "LOADING" | "MASTERDOWN" | "READONLY"
         | "NOREPLICAS" | "MISCONF" | "BUSY" | "UNBLOCKED" => again(),
         // A script's own error has the command's within.
         _ if error.to_string().contains("OOM command not allowed") => {
-            Outcome::Failed(ClusterError::Full(format!("{}:{}", address.0, address.1)))
+            Outcome::Failed(ClusterError::Full(named(address)))
         }
         _ => {
             let command = command.name();
@@ -344,8 +342,7 @@ impl Tries {
 
     /// Waits before the next try, if there is time for one.
     async fn pause(&mut self, problem: String) -> Result<(), ClusterError> {
-        let jitter = 0.5 + (random() % 1024) as f64 / 1024.0;
-        let pause = self.pause.mul_f64(jitter);
+        let pause = varied(self.pause);
         if self.left() <= pause {
             return Err(ClusterError::Unavailable { waited: self.timeout, problem });
         }
@@ -353,9 +350,4 @@ impl Tries {
         self.pause = (self.pause * 2).min(PAUSE_MAX);
         Ok(())
     }
-}
-
-/// What pauses and the choice of nodes vary by.
-pub(super) fn random() -> u64 {
-    hash::random_64()
 }

@@ -11,7 +11,7 @@ use redis::{
     TlsCertificates, Value,
 };
 
-use crate::cluster::slots::Address;
+use crate::cluster::slots::{Address, named};
 use crate::cluster::{ClusterError, ClusterSettings, Lane};
 use crate::hash::HashMap;
 
@@ -23,18 +23,18 @@ pub(super) struct Links {
     /// How the first seed is reached; the others alike.
     template: ConnectionInfo,
     seeds: Vec<Address>,
-    open: Mutex<HashMap<(Address, Lane2), MultiplexedConnection>>,
+    open: Mutex<HashMap<(Address, LinkKind), MultiplexedConnection>>,
 }
 
 /// Writes wait for replicas, and would hold up reads behind them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Lane2 {
+pub(super) enum LinkKind {
     Read,
     Write,
     Replica,
 }
 
-impl Lane2 {
+impl LinkKind {
     pub(super) fn of(lane: Lane, is_primary: bool) -> Self {
         match lane {
             Lane::Write => Self::Write,
@@ -87,7 +87,7 @@ impl Links {
     /// The replies of a node to some commands, if it gives all of them in time.
     pub(super) async fn send(
         &self,
-        (address, lane): (&Address, Lane2),
+        (address, lane): (&Address, LinkKind),
         commands: &Pipeline,
         patience: Duration,
     ) -> Result<Vec<Value>, String> {
@@ -103,12 +103,12 @@ impl Links {
             Err(_) => format!("no reply within {patience:?}"),
         };
         self.all().remove(&key);
-        Err(format!("{}:{}: {problem}", address.0, address.1))
+        Err(format!("{}: {problem}", named(address)))
     }
 
     async fn link(
         &self,
-        key: &(Address, Lane2),
+        key: &(Address, LinkKind),
     ) -> Result<MultiplexedConnection, redis::RedisError> {
         if let Some(link) = self.all().get(key) {
             return Ok(link.clone());
@@ -119,7 +119,7 @@ impl Links {
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(None);
         let mut link = client.get_multiplexed_async_connection_with_config(&config).await?;
-        if key.1 == Lane2::Replica {
+        if key.1 == LinkKind::Replica {
             redis::cmd("READONLY").exec_async(&mut link).await?;
         }
         self.all().insert(key.clone(), link.clone());
@@ -143,7 +143,9 @@ impl Links {
         self.template.clone().set_addr(address)
     }
 
-    fn all(&self) -> std::sync::MutexGuard<'_, HashMap<(Address, Lane2), MultiplexedConnection>> {
+    fn all(
+        &self,
+    ) -> std::sync::MutexGuard<'_, HashMap<(Address, LinkKind), MultiplexedConnection>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -10,6 +10,11 @@ pub(super) const SLOTS: u16 = 16_384;
 /// Host and port of a node.
 pub(super) type Address = (String, u16);
 
+/// As it is written.
+pub(super) fn named((host, port): &Address) -> String {
+    format!("{host}:{port}")
+}
+
 /// Who serves a range of slots.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Shard {

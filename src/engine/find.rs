@@ -199,11 +199,7 @@ impl Core {
         questions: &[Question<'_>],
     ) -> Result<Vec<Vec<Duplicate>>, EngineError> {
         let work = |it: &[Question<'_>]| self.find_at_once(it, as_duplicate);
-        if self.is_far() {
-            parallel::far_parts(questions, work)
-        } else {
-            parallel::parts(questions, work)
-        }
+        parallel::questions(questions, self.is_far(), work)
     }
 
     /// The answers to one question, each with the tokens of the article.

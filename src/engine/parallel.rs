@@ -29,12 +29,13 @@ pub(super) fn parts<T: Sync, R: Send>(
     parts_of(items, part, work)
 }
 
-/// The same where each part goes to another machine, so that there are few.
-pub(super) fn far_parts<T: Sync, R: Send>(
+/// The same for questions; where they go to other machines, in few parts.
+pub(super) fn questions<T: Sync, R: Send>(
     items: &[T],
+    is_far: bool,
     work: impl Fn(&[T]) -> Result<Vec<R>, EngineError> + Send + Sync,
 ) -> Result<Vec<R>, EngineError> {
-    parts_of(items, FAR_PART, work)
+    if is_far { parts_of(items, FAR_PART, work) } else { parts(items, work) }
 }
 
 fn parts_of<T: Sync, R: Send>(

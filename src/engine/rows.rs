@@ -6,7 +6,7 @@ use crate::engine::error::{EngineError, Invalid, Problem};
 use crate::hash;
 use crate::store::draft::Draft;
 pub(super) use crate::store::{KEYS_END, prefix_end};
-use crate::store::{Space, Store, StoreError, View};
+use crate::store::{RowKey, Space, Store, StoreError, View};
 
 /// Rows that one page of a list looks at, at most, however few of them pass.
 const SCANNED_MAX: usize = 10_000;
@@ -42,6 +42,11 @@ impl Counter {
         Self::Stories,
         Self::ShelfNext,
     ];
+
+    /// The rows of all of them.
+    pub(super) fn rows() -> [RowKey; 6] {
+        Self::ALL.map(|it| (Space::Counter, it.key().to_vec()))
+    }
 
     pub(super) fn key(self) -> &'static [u8] {
         match self {

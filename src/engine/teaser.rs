@@ -304,11 +304,7 @@ impl Core {
         depth: Depth,
     ) -> Result<Vec<TeaserAnswer>, EngineError> {
         let work = |it: &[Asked<'_>]| self.match_at_once(it, depth);
-        if self.is_far() {
-            parallel::far_parts(teasers, work)
-        } else {
-            parallel::parts(teasers, work)
-        }
+        parallel::questions(teasers, self.is_far(), work)
     }
 
     /// The answers to some teasers: one look-up and one read, and another read where

@@ -25,7 +25,7 @@ use crate::index::{
     Counts, Entry, Filter, ImageError, Index, IndexError, NearQuery, TeaserProposal, TeaserQuery,
     TermProposal, TermQuery,
 };
-use crate::store::cluster::ClusterStore;
+use crate::store::cluster::{self, ClusterStore};
 use crate::store::{ArticleNumber, Store, StoreError};
 
 /// Columns of one string.
@@ -133,10 +133,7 @@ impl ClusterIndex {
     }
 
     fn ask(&self, commands: &[Command]) -> Result<Vec<Value>, IndexError> {
-        let cluster = &self.shared.cluster;
-        let replies =
-            if self.asks_replicas { cluster.ask(commands) } else { cluster.read(commands) };
-        Ok(replies?)
+        Ok(self.shared.cluster.ask(commands, self.asks_replicas)?)
     }
 
     /// The lists of these keys, and the number of articles, in one round trip.
@@ -157,8 +154,7 @@ impl ClusterIndex {
             || now_ms.saturating_sub(counted_ms) > COUNT_FRESH_MS
             || !self.staged().entries.is_empty();
         if counts {
-            let turn = self.shared.cluster.key("{turn}");
-            commands.push(Command::new("HGET", &turn).arg("count"));
+            commands.push(cluster::count(&self.shared.cluster));
         }
         let mut replies = self.ask(&commands)?;
         if counts && let Some(count) = replies.pop() {
@@ -404,11 +400,10 @@ impl Index for ClusterIndex {
     }
 
     fn counts(&self) -> Counts {
-        let turn = self.shared.cluster.key("{turn}");
         let postings =
             |kind: Kind| Command::new("HGET", &self.postings_key()).arg(kind.letter().to_string());
         let mut commands: Vec<Command> = Kind::ALL.map(postings).to_vec();
-        commands.push(Command::new("HGET", &turn).arg("count"));
+        commands.push(cluster::count(&self.shared.cluster));
         // What cannot be told now is told as none.
         let replies = self.ask(&commands).unwrap_or_default();
         let mut counts = replies.iter().filter_map(reply::number);

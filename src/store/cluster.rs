@@ -116,10 +116,7 @@ impl ClusterStore {
     }
 
     fn read_all(&self, commands: &[Command]) -> Result<Vec<Value>, StoreError> {
-        let cluster = &self.shared.cluster;
-        let replies =
-            if self.asks_replicas { cluster.ask(commands) } else { cluster.read(commands) };
-        Ok(replies?)
+        Ok(self.shared.cluster.ask(commands, self.asks_replicas)?)
     }
 
     fn layout(&self) -> &Layout {
@@ -146,8 +143,7 @@ impl ClusterStore {
 
     /// The field of the turn's hash, as a number.
     fn field(&self, name: &str) -> Result<u64, StoreError> {
-        let command = Command::new("HGET", &Layout::turn(&self.shared.cluster)).arg(name);
-        let replies = self.read_all(&[command])?;
+        let replies = self.shared.cluster.read(&[field(&self.shared.cluster, name)])?;
         number(replies.first().unwrap_or(&Value::Nil))
     }
 }
@@ -349,6 +345,16 @@ impl Store for ClusterStore {
         let asks = Self { asks_replicas: false, ..self.clone() };
         self.asks_replicas.then(|| Arc::new(asks) as Arc<dyn Store>)
     }
+}
+
+/// Asks for a field of the turn's hash.
+fn field(cluster: &Cluster, name: &str) -> Command {
+    Command::new("HGET", &Layout::turn(cluster)).arg(name)
+}
+
+/// Asks for the number of articles.
+pub(crate) fn count(cluster: &Cluster) -> Command {
+    field(cluster, "count")
 }
 
 /// A reply that makes no sense.

@@ -21,9 +21,10 @@ use doublon::store::StoreError;
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use crate::nodes::{article, is_sound, node, put, words};
+use crate::nodes::{article, is_sound, node, put};
 use crate::support::process::Process;
 use crate::support::redis::{self, Cluster};
+use crate::support::words;
 use crate::support::{Server, put_request};
 
 /// Nodes of doublon that are killed one after the other.

@@ -22,6 +22,7 @@ use doublon::matching::verdict::Verdict;
 use doublon::store::{ArticleNumber, Part, Space, StoreError, Write};
 
 use crate::support::place::{cli, settings};
+use crate::support::words;
 
 /// A node: an engine with connections of its own.
 pub(super) fn node(settings: &ClusterSettings) -> Engine {
@@ -42,11 +43,6 @@ pub(super) fn article(name: &str, text: &str) -> Article {
         published: None,
         expires: None,
     }
-}
-
-/// Words of their own: `count` from the `first` on.
-pub(super) fn words(first: u32, count: u32) -> String {
-    (first..first + count).map(|it| format!("w{it}")).collect::<Vec<_>>().join(" ")
 }
 
 pub(super) fn put(engine: &Engine, article: Article) -> Result<PutAnswer, EngineError> {

@@ -11,10 +11,11 @@ use doublon::matching::verdict::Verdict;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use serde_json::Value;
 
-use crate::nodes::{article, is_sound, node, put, words};
+use crate::nodes::{article, is_sound, node, put};
 use crate::support::place::settings;
 use crate::support::process::{Process, doublon};
 use crate::support::redis::{self, Cluster};
+use crate::support::words;
 
 fn samples(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/eval").join(name);

@@ -149,6 +149,11 @@ pub(crate) fn slice(text: &str, span: Option<v1::ByteSpan>) -> &str {
     &text[span.start_byte as usize..span.end_byte as usize]
 }
 
+/// Words of their own: `count` from the `first` on.
+pub(crate) fn words(first: u32, count: u32) -> String {
+    (first..first + count).map(|it| format!("w{it}")).collect::<Vec<_>>().join(" ")
+}
+
 /// The rows of a file of the smoke data, which is of our own writing.
 pub(crate) fn rows(name: &str) -> Vec<serde_json::Value> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/eval").join(name);

@@ -95,7 +95,7 @@ impl Commit<'_> {
         if found.iter().any(|it| !it.named.is_empty() || it.all.is_some())
             || !self.removed.is_empty()
         {
-            draft.fetch(Counter::ALL.map(|it| (Space::Counter, it.key().to_vec())))?;
+            draft.fetch(Counter::rows())?;
         }
         let named = found.iter().flat_map(|it| it.named.iter().chain(it.all.iter().flatten()));
         let removed = || self.removed.iter().map(|it| it.number);

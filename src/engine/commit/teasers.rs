@@ -163,14 +163,13 @@ impl Commit<'_> {
     fn fetch_watched(&self, core: &Core, answers: &[TeaserAnswer]) -> Result<(), EngineError> {
         let ids = self.watches.iter().map(|it| TeaserId::of(&it.job.tokens.hashes));
         let ids: Vec<TeaserId> = ids.collect();
-        let counters = Counter::ALL.map(|it| (Space::Counter, it.key().to_vec()));
         let watched = ids.iter().map(|it| (Space::TeaserId, it.0.to_vec()));
         let referred = self.watches.iter().zip(&ids).zip(answers).flat_map(|((it, id), answer)| {
             let best = answer.matches.first().filter(|_| answer.verdict == Verdict::Match);
             let page_url = sighting(&it.job, core).page_url;
             best.map(|best| reference::keys(&best.id, &page_url, *id)).into_iter().flatten()
         });
-        self.draft.fetch(counters.into_iter().chain(watched).chain(referred))?;
+        self.draft.fetch(Counter::rows().into_iter().chain(watched).chain(referred))?;
         let mut numbers = Vec::new();
         for id in ids {
             numbers.extend(shelf::find(&self.draft, id)?);

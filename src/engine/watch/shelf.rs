@@ -103,15 +103,11 @@ pub(in crate::engine) fn follow(core: &Core, seen: u64) -> Result<u64, EngineErr
             what: "change of the teasers that wait",
             problem: it.to_string(),
         })?;
-        let keys = |text: &str| {
-            let tokens = read_teaser(text, &core.cues).map(|it| it.hashes).unwrap_or_default();
-            StandingKeys::of(&tokens)
-        };
         for it in &row.added {
-            core.standing.insert(it.number, &keys(&it.text));
+            core.standing.insert(it.number, &standing_keys(&it.text, &core.cues));
         }
         for it in &row.removed {
-            core.standing.remove(it.number, &keys(&it.text));
+            core.standing.remove(it.number, &standing_keys(&it.text, &core.cues));
         }
     }
     Ok(seen)
@@ -134,12 +130,12 @@ pub(in crate::engine) fn open(core: &Core) -> Result<(), EngineError> {
 }
 
 fn keys_of((key, value): &Row, cues: &Cues) -> Result<(u32, StandingKeys), EngineError> {
-    Ok((number_of(key)?, standing_keys(&StandingTeaser::decode(value)?, cues)))
+    Ok((number_of(key)?, standing_keys(&StandingTeaser::decode(value)?.text, cues)))
 }
 
-fn standing_keys(teaser: &StandingTeaser, cues: &Cues) -> StandingKeys {
+fn standing_keys(text: &str, cues: &Cues) -> StandingKeys {
     // A text that waits was read before; cues may have changed since.
-    let tokens = read_teaser(&teaser.text, cues).map(|it| it.hashes).unwrap_or_default();
+    let tokens = read_teaser(text, cues).map(|it| it.hashes).unwrap_or_default();
     StandingKeys::of(&tokens)
 }
 
@@ -207,7 +203,7 @@ pub(in crate::engine) fn put(
     teaser: &StandingTeaser,
     cues: &Cues,
 ) -> Result<(), EngineError> {
-    add(draft, changes, (teaser, standing_keys(teaser, cues)))
+    add(draft, changes, (teaser, standing_keys(&teaser.text, cues)))
 }
 
 fn add(
@@ -236,7 +232,7 @@ pub(in crate::engine) fn take(
     draft.unset(Space::TeaserId, teaser.id.0);
     let count = Counter::Teasers.get(draft)?;
     Counter::Teasers.set(draft, count.saturating_sub(1));
-    let (text, keys) = (teaser.text.clone(), standing_keys(&teaser, cues));
+    let (text, keys) = (teaser.text.clone(), standing_keys(&teaser.text, cues));
     changes.removed.push(Change { number, text, keys });
     Ok(Some(teaser))
 }

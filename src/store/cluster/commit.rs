@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use redis::Value;
 
-use crate::cluster::{Command, reply};
+use crate::cluster::{Command, reply, varied};
 use crate::hash;
 use crate::store::cluster::intent::Intent;
 use crate::store::cluster::layout::Layout;
@@ -199,7 +199,7 @@ impl ClusterStore {
             if waited > patience {
                 return Err(StoreError::TurnTaken { left });
             }
-            let varied = pause.mul_f64(0.5 + (hash::random_64() % 1024) as f64 / 1024.0);
+            let varied = varied(pause);
             thread::sleep(varied);
             waited += varied;
             pause = (pause * 2).min(TURN_PAUSE_MAX);
@@ -242,25 +242,18 @@ impl ClusterStore {
     fn apply(&self, intent: &Intent) -> Result<(), StoreError> {
         let cluster = &self.shared.cluster;
         let replies = cluster.write(&intent.commands(self.layout()))?;
-        for reply in &replies {
-            let ahead = number(reply)?;
+        let ahead = replies.iter().map(number).collect::<Result<Vec<u64>, _>>()?;
+        let ahead = ahead.into_iter().max().unwrap_or(0);
+        if ahead > 0 {
             // Later commits are there: this one was applied by whoever made them. Unless they
             // are of a time that the cluster has forgotten.
-            if ahead > intent.seq || (ahead == intent.seq && ahead > 0) {
-                let last = self.field_of_primary("seq")?;
-                if last < ahead || (last == ahead && last == intent.seq) {
-                    return Err(StoreError::WentBack { seq: intent.seq, ahead });
-                }
+            let last = self.field("seq")?;
+            if last < ahead || (last == ahead && last == intent.seq) {
+                return Err(StoreError::WentBack { seq: intent.seq, ahead });
             }
         }
         cluster.write(&intent.removals(self.layout()))?;
         Ok(())
-    }
-
-    fn field_of_primary(&self, name: &str) -> Result<u64, StoreError> {
-        let command = Command::new("HGET", &Layout::turn(&self.shared.cluster)).arg(name);
-        let replies = self.shared.cluster.read(&[command])?;
-        number(replies.first().unwrap_or(&Value::Nil))
     }
 
     /// The records, in batches, each acknowledged by replicas.

@@ -4,11 +4,9 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use redis::Value;
-
 use crate::cluster::{Command, reply};
-use crate::store::cluster::layout::{self, LIVE_NUMBERS, Layout};
-use crate::store::cluster::{ClusterStore, list, number, unexpected};
+use crate::store::cluster::layout::{self, LIVE_NUMBERS};
+use crate::store::cluster::{ClusterStore, list, unexpected};
 use crate::store::{ArticleNumber, Row, RowKey, Space, StoreError, prefix_end};
 
 /// Rows that are asked of one partition beyond its share: they are spread at random.
@@ -138,10 +136,7 @@ impl ClusterStore {
 
     /// All numbers that are stored, ascending.
     pub(super) fn all_numbers(&self) -> Result<Vec<ArticleNumber>, StoreError> {
-        let key = Layout::turn(&self.shared.cluster);
-        let replies = self.read_all(&[Command::new("HGET", &key).arg("next")])?;
-        let next = number(replies.first().unwrap_or(&Value::Nil))?;
-        let chunks = next.div_ceil(u64::from(LIVE_NUMBERS));
+        let chunks = self.field("next")?.div_ceil(u64::from(LIVE_NUMBERS));
         let mut all = Vec::new();
         for chunk in 0..u32::try_from(chunks).unwrap_or(u32::MAX) {
             all.extend(self.numbers_of(chunk)?);

@@ -7,6 +7,7 @@
 //! sends a whole pipeline again elsewhere when one of its slots has moved; so its
 //! connections are used, and the way is found here.
 
+mod ahead;
 mod batch;
 mod link;
 pub(crate) mod reply;
@@ -21,7 +22,8 @@ use std::time::Duration;
 use redis::Value;
 use tokio::runtime::Runtime;
 
-use crate::cluster::batch::Shared;
+use crate::cluster::ahead::Ahead;
+use crate::cluster::batch::{Lanes, Shared};
 pub use crate::cluster::slots::slot_of;
 use crate::hash;
 
@@ -184,7 +186,7 @@ pub(crate) fn varied(pause: Duration) -> Duration {
     pause.mul_f64(0.5 + (hash::random_64() % 1024) as f64 / 1024.0)
 }
 
-/// Where a batch goes.
+/// Where a command goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lane {
     /// To replicas too, where they may answer questions.
@@ -193,6 +195,17 @@ pub(crate) enum Lane {
     Read,
     /// To primaries, and acknowledged by replicas.
     Write,
+}
+
+/// Who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asker {
+    /// A question: replicas may answer it.
+    Reader,
+    /// Wants what primaries have.
+    Primary,
+    /// The writer, which has asked ahead.
+    Writer,
 }
 
 /// What went to the cluster since the start.
@@ -237,6 +250,7 @@ impl Meter {
 /// A cluster. Its calls block, and are not for threads of a runtime.
 pub struct Cluster {
     shared: Arc<Shared>,
+    ahead: Ahead,
     /// Dropped without waiting: a node may hang.
     runtime: Option<Runtime>,
 }
@@ -273,7 +287,7 @@ impl Cluster {
         runtime.block_on(shared.discover())?;
         let renewed = Arc::clone(&shared);
         runtime.spawn(async move { renewed.keep_up().await });
-        Ok(Self { shared, runtime: Some(runtime) })
+        Ok(Self { shared, ahead: Ahead::default(), runtime: Some(runtime) })
     }
 
     /// How it is reached.
@@ -291,24 +305,28 @@ impl Cluster {
         format!("{}:{rest}", self.shared.settings.prefix).into_bytes()
     }
 
-    /// The replies to questions, by replicas too where they may answer.
+    /// The replies to reading commands.
     pub(crate) fn ask(
         &self,
         commands: &[Command],
-        asks_replicas: bool,
+        asker: Asker,
     ) -> Result<Vec<Value>, ClusterError> {
-        self.run(commands, if asks_replicas { Lane::Question } else { Lane::Read })
+        match asker {
+            Asker::Reader => self.run(commands, Lanes::QUESTION),
+            Asker::Primary => self.run(commands, Lanes::READ),
+            Asker::Writer => self.ask_as_writer(commands),
+        }
     }
 
     /// The replies to reading commands, as the primaries know it.
     pub(crate) fn read(&self, commands: &[Command]) -> Result<Vec<Value>, ClusterError> {
-        self.run(commands, Lane::Read)
+        self.run(commands, Lanes::READ)
     }
 
     /// The replies to commands, once as many replicas have them as must. Each may be done
     /// more than once, and before an error some of them may be done.
     pub(crate) fn write(&self, commands: &[Command]) -> Result<Vec<Value>, ClusterError> {
-        self.run(commands, Lane::Write)
+        self.run(commands, Lanes::WRITE)
     }
 
     /// Writes; for benches, which look at no reply.
@@ -326,7 +344,7 @@ impl Cluster {
         let Some(runtime) = &self.runtime else { return };
         let shared = Arc::clone(&self.shared);
         runtime.spawn(async move {
-            if let Err(error) = shared.run(&[command], Lane::Read).await {
+            if let Err(error) = shared.run(&[command], Lanes::READ).await {
                 tracing::warn!(%error, "the cluster was not told what it can do without");
             }
         });
@@ -337,11 +355,11 @@ impl Cluster {
         self.block_on(self.shared.each_primary(cmd))
     }
 
-    fn run(&self, commands: &[Command], lane: Lane) -> Result<Vec<Value>, ClusterError> {
+    fn run(&self, commands: &[Command], lanes: Lanes) -> Result<Vec<Value>, ClusterError> {
         if commands.is_empty() {
             return Ok(Vec::new());
         }
-        self.block_on(self.shared.run(commands, lane))
+        self.block_on(self.shared.run(commands, lanes))
     }
 
     fn block_on<T>(

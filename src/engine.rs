@@ -124,7 +124,7 @@ impl Engine {
             teaser_retention: options.teaser_retention,
             teasers_max: options.teasers_max,
         };
-        let writer = Writer::start(core.primary(), limits, (checkpoints, shelf_seen))?;
+        let writer = Writer::start(core.for_writer(), limits, (checkpoints, shelf_seen))?;
         Ok(Self { core, writer })
     }
 

@@ -158,8 +158,15 @@ pub trait Index: fmt::Debug + Send + Sync {
     /// Adds articles; they are found by this node when it returns.
     fn insert(&self, entries: &[Entry]) -> Result<(), IndexError>;
 
-    /// Lets all nodes find what was added; to be called before it is committed.
+    /// Lets all nodes find what was added once it is committed; to be called before.
     fn flush(&self) -> Result<(), IndexError>;
+
+    /// Adds articles that are committed, and that may be there in part.
+    fn restore(&self, entries: &[Entry]) -> Result<(), IndexError>;
+
+    /// Says what the writer will ask [`Index::near`], so that it comes with the next look, or
+    /// with the turn.
+    fn prefetch(&self, keys: &[&Keys]);
 
     /// Removes articles, given as they were inserted; no trace is left.
     fn remove(&self, entries: &[Entry]) -> Result<(), IndexError>;
@@ -180,8 +187,9 @@ pub trait Index: fmt::Debug + Send + Sync {
     /// Whether it outlasts this process, and other nodes have it too.
     fn is_shared(&self) -> bool;
 
-    /// The same index, read from where all writes are; `None` if this one is.
-    fn primary(&self) -> Option<Arc<dyn Index>>;
+    /// The same index for the writer, which reads where all writes are, and what was asked
+    /// ahead; `None` if this one does.
+    fn for_writer(&self) -> Option<Arc<dyn Index>>;
 
     /// Sizes.
     fn counts(&self) -> Counts;

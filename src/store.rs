@@ -251,8 +251,13 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Whether other nodes write to it too.
     fn is_shared(&self) -> bool;
 
-    /// The same store, read from where all writes are; `None` if this one is.
-    fn primary(&self) -> Option<Arc<dyn Store>>;
+    /// The same store for the writer, which reads where all writes are, and what was asked
+    /// ahead; `None` if this one does.
+    fn for_writer(&self) -> Option<Arc<dyn Store>>;
+
+    /// Says which ids and rows the writer will ask for, so that they come with the next look,
+    /// or with the turn if nobody wrote before it.
+    fn prefetch(&self, ids: &[&str], rows: &[RowKey]);
 
     /// Does all of the writes or none: first what is removed, then what is inserted,
     /// then the rows in their order. When it returns, they outlast a crash.
@@ -306,17 +311,19 @@ pub trait Store: fmt::Debug + Send + Sync {
 }
 
 /// What a writer learns when its turn begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Turn {
     /// The number of the next content; `None` where only this writer gives numbers.
     pub next: Option<ArticleNumber>,
     /// Whether others have written since this writer's last turn.
     pub is_foreign: bool,
+    /// What was stored by a commit that was interrupted, so that its postings may be missing.
+    pub redone: Vec<ArticleNumber>,
 }
 
 impl Turn {
     /// Of a store that has one writer.
-    pub const ALONE: Self = Self { next: None, is_foreign: false };
+    pub const ALONE: Self = Self { next: None, is_foreign: false, redone: Vec::new() };
 }
 
 /// A state of the records, as far as an index that was made from it needs to know.
@@ -405,6 +412,11 @@ pub enum StoreError {
     /// The turn took too long, and another node has it now.
     #[error("the turn to write ended before the commit: nothing of it is stored, retry")]
     TurnLost,
+    /// The turn ended in the midst of a commit.
+    #[error(
+        "the turn to write ended in the midst of the commit: whether it is stored is known in a moment, retry"
+    )]
+    TurnEnded,
     /// The cluster has another store by now than the one that was opened.
     #[error(
         "the cluster has lost the store that this server opened, or has another one in its place: see to the cluster, then start the server again"

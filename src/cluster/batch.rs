@@ -45,6 +45,30 @@ enum Outcome {
     Failed(ClusterError),
 }
 
+/// Where the commands of a batch go.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Lanes {
+    All(Lane),
+    /// The first ones are written, the others read from primaries.
+    Split {
+        writes: usize,
+    },
+}
+
+impl Lanes {
+    pub(super) const QUESTION: Self = Self::All(Lane::Question);
+    pub(super) const READ: Self = Self::All(Lane::Read);
+    pub(super) const WRITE: Self = Self::All(Lane::Write);
+
+    fn of(self, place: usize) -> Lane {
+        match self {
+            Self::All(lane) => lane,
+            Self::Split { writes } if place < writes => Lane::Write,
+            Self::Split { .. } => Lane::Read,
+        }
+    }
+}
+
 /// The commands that go to one node: their places.
 struct Part {
     address: Address,
@@ -90,15 +114,16 @@ impl Shared {
     pub(super) async fn run(
         &self,
         commands: &[Command],
-        lane: Lane,
+        lanes: Lanes,
     ) -> Result<Vec<Value>, ClusterError> {
+        tracing::trace!(commands = commands.len(), ?lanes, "a batch to the cluster");
         let mut replies: Vec<Value> = vec![Value::Nil; commands.len()];
         let mut left: Vec<usize> = (0..commands.len()).collect();
         let mut asked: BTreeMap<usize, Address> = BTreeMap::new();
         let mut tries = Tries::new(self.settings.timeout);
         loop {
             let map = self.map();
-            let (parts, mut again) = self.parts(&map, commands, (&left, &asked), lane);
+            let (parts, mut again) = self.parts(&map, commands, (&left, &asked), lanes);
             let mut problem = again.first().and_then(|it| commands.get(*it)).map(unserved);
             self.meter.trip();
             let patience = tries.left().min(self.settings.timeout / PATIENCE_SHARE);
@@ -165,32 +190,35 @@ impl Shared {
         map: &SlotMap,
         commands: &[Command],
         (left, asked): (&[usize], &BTreeMap<usize, Address>),
-        lane: Lane,
+        lanes: Lanes,
     ) -> (Vec<Part>, Vec<usize>) {
         let mut homeless = Vec::new();
-        let mut parts: BTreeMap<(Address, bool, bool), Vec<usize>> = BTreeMap::new();
-        let may_ask_replicas = lane == Lane::Question && self.settings.reads_from_replicas;
+        let mut parts: BTreeMap<(Address, LinkKind, bool), Vec<usize>> = BTreeMap::new();
+        let may_ask_replicas = self.settings.reads_from_replicas;
         let turn = if may_ask_replicas { hash::random_64() } else { 0 };
         for place in left {
             let Some(command) = commands.get(*place) else { continue };
+            let lane = lanes.of(*place);
             if let Some(address) = asked.get(place) {
-                parts.entry((address.clone(), true, true)).or_default().push(*place);
+                let entry = (address.clone(), LinkKind::of(lane, true), true);
+                parts.entry(entry).or_default().push(*place);
                 continue;
             }
             let Some(shard) = map.shard(command.slot) else {
                 homeless.push(*place);
                 continue;
             };
-            let nodes = if may_ask_replicas { shard.replicas.len() as u64 + 1 } else { 1 };
+            let asks_replicas = may_ask_replicas && lane == Lane::Question;
+            let nodes = if asks_replicas { shard.replicas.len() as u64 + 1 } else { 1 };
             let replica = usize::try_from(turn % nodes).unwrap_or(0).checked_sub(1);
             let replica = replica.and_then(|it| shard.replicas.get(it));
             let address = replica.unwrap_or(&shard.primary);
-            let entry = (address.clone(), replica.is_none(), false);
+            let entry = (address.clone(), LinkKind::of(lane, replica.is_none()), false);
             parts.entry(entry).or_default().push(*place);
         }
-        let parts = parts.into_iter().map(|((address, is_primary, is_asked), places)| Part {
-            lane: LinkKind::of(lane, is_primary),
+        let parts = parts.into_iter().map(|((address, lane, is_asked), places)| Part {
             address,
+            lane,
             places,
             is_asked,
         });

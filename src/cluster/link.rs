@@ -27,7 +27,7 @@ pub(super) struct Links {
 }
 
 /// Writes wait for replicas, and would hold up reads behind them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum LinkKind {
     Read,
     Write,

@@ -37,10 +37,10 @@ impl Core {
         self.index.is_shared()
     }
 
-    /// The same, read from where all writes are.
-    pub(super) fn primary(&self) -> Self {
-        let store = self.store.primary().unwrap_or_else(|| Arc::clone(&self.store));
-        let index = self.index.primary().unwrap_or_else(|| Arc::clone(&self.index));
+    /// The same for the writer.
+    pub(super) fn for_writer(&self) -> Self {
+        let store = self.store.for_writer().unwrap_or_else(|| Arc::clone(&self.store));
+        let index = self.index.for_writer().unwrap_or_else(|| Arc::clone(&self.index));
         Self { store, index, ..self.clone() }
     }
 

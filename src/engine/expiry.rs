@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::engine::error::EngineError;
 use crate::engine::rows::{KEYS_END, key, ordered_32, ordered_64, u32_at};
 use crate::store::draft::Draft;
-use crate::store::{ArticleNumber, Part, Space, Store};
+use crate::store::{ArticleNumber, Part, RowKey, Space, Store};
 
 /// Articles that are deleted in one commit because they expired, at most.
 pub(super) const EXPIRED_MAX: usize = 512;
@@ -125,6 +125,11 @@ fn of_all(
 }
 
 /// Until when articles are covered by the last row.
+/// Where it stands when the last row ends.
+pub(super) fn row() -> RowKey {
+    (Space::Counter, LAST.to_vec())
+}
+
 fn stored_until(draft: &Draft) -> Result<Option<u64>, EngineError> {
     let row = draft.row(Space::Counter, LAST)?;
     Ok(row.and_then(|it| it.try_into().ok()).map(u64::from_le_bytes))

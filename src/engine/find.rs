@@ -292,6 +292,11 @@ impl Subject {
         Self { tokens: tokens.to_vec(), shingles: ShingleSet::of(&shingles), keys }
     }
 
+    /// What it looks up.
+    pub(super) fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
     pub(super) fn shingle_count(&self) -> usize {
         self.shingles.len()
     }

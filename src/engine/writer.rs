@@ -16,16 +16,18 @@ use crate::engine::commit::Commit;
 use crate::engine::commit::doubt::Doubt;
 use crate::engine::core::Core;
 use crate::engine::error::EngineError;
-use crate::engine::expiry::Expiry;
+use crate::engine::expiry::{self, Expiry};
 use crate::engine::prepare::Prepared;
 use crate::engine::put::{OnDuplicate, PutAnswer};
 use crate::engine::record::Learner;
+use crate::engine::rows::Counter;
 use crate::engine::teaser::{TeaserAnswer, TeaserRequest};
 use crate::engine::transfer::import::{ImportJob, Progress};
 use crate::engine::watch::record::TeaserId;
 use crate::engine::watch::shelf;
 use crate::hash::HashSet;
-use crate::index::Filter;
+use crate::index::keys::Keys;
+use crate::index::{Entry, Filter};
 use crate::matching::overlap::Relation;
 use crate::store::{RowKey, Store};
 use crate::text::tokens::Tokens;
@@ -317,7 +319,11 @@ impl Committer {
         if jobs.is_empty() && !sweeps && !is_idle {
             return (0, true);
         }
-        let turn = match self.begin(!jobs.is_empty()) {
+        if self.others.wrote_last {
+            // Nobody else wrote, likely: what will be asked comes with the turn.
+            self.prefetch(&jobs);
+        }
+        let turn = match self.begin(&jobs) {
             Ok(Some(turn)) => turn,
             // Another node sees to what is due.
             Ok(None) => {
@@ -378,18 +384,41 @@ impl Committer {
         Ok(())
     }
 
+    /// Says what the jobs will ask for.
+    fn prefetch(&self, jobs: &[Job]) {
+        let core = &self.core;
+        if !core.is_far() || jobs.is_empty() {
+            return;
+        }
+        let ids: Vec<&str> = jobs.iter().filter_map(|it| Some(it.id()?.as_str())).collect();
+        core.store.prefetch(&ids, &[]);
+        let keys: Vec<&Keys> = jobs.iter().filter_map(Job::keys).collect();
+        if !keys.is_empty() {
+            core.index.prefetch(&keys);
+        }
+    }
+
     /// Takes the turn to write, and learns what others have written since the last one.
-    fn begin(&mut self, waits: bool) -> Result<Option<TurnGuard>, EngineError> {
-        let Some(turn) = self.core.store.begin(waits)? else { return Ok(None) };
+    fn begin(&mut self, jobs: &[Job]) -> Result<Option<TurnGuard>, EngineError> {
+        let Some(turn) = self.core.store.begin(!jobs.is_empty())? else { return Ok(None) };
         let guard = TurnGuard { store: Arc::clone(&self.core.store), is_clean: Cell::new(false) };
         if let Some(next) = turn.next {
             self.next = next.0;
         }
         self.others.has_sent = false;
         self.others.is_behind |= turn.is_foreign;
+        if !turn.redone.is_empty() {
+            let features = self.core.features(turn.redone)?;
+            let entries: Vec<Entry> = features.iter().map(|it| it.1.entry(*it.0)).collect();
+            self.core.index.restore(&entries)?;
+        }
         if self.others.is_behind {
             self.others.wrote_last = false;
             self.others.counters.clear();
+            let own = [Progress::row(), expiry::row()];
+            let rows: Vec<RowKey> = Counter::rows().into_iter().chain(own).collect();
+            self.core.store.prefetch(&[], &rows);
+            self.prefetch(jobs);
             self.others.shelf_seen = shelf::follow(&self.core, self.others.shelf_seen)?;
             self.is_importing = Progress::under_way(self.core.store.as_ref())?.is_some();
             if self.core.words()?.is_some() {
@@ -460,6 +489,16 @@ impl Committer {
 }
 
 impl Job {
+    /// What near-duplicates of its article are looked for by.
+    fn keys(&self) -> Option<&Keys> {
+        match self {
+            Self::Put(put) => Some(put.prepared.subject.keys()),
+            Self::Delete { .. } | Self::Watch(_) | Self::DeleteTeaser { .. } | Self::Import(_) => {
+                None
+            }
+        }
+    }
+
     /// The article that it is about.
     fn id(&self) -> Option<&ArticleId> {
         match self {

@@ -15,18 +15,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use redis::Value;
 
 use crate::clock::Clock;
-use crate::cluster::{Cluster, ClusterError, ClusterSettings, Command, reply};
+use crate::cluster::{Asker, Cluster, ClusterError, ClusterSettings, Command, reply};
 use crate::hash::HashMap;
 use crate::index::cluster::fetched::{COLUMN_BYTES, Column, Fetched, FetchedColumns};
 use crate::index::cluster::group::{Groups, Kind, Place, Posting};
 use crate::index::cluster::tidy::Tidy;
+use crate::index::keys::Keys;
 use crate::index::propose::{Lists as _, Proposer, block_keys};
 use crate::index::{
     Counts, Entry, Filter, ImageError, Index, IndexError, NearQuery, TeaserProposal, TeaserQuery,
     TermProposal, TermQuery,
 };
-use crate::store::cluster::{self, ClusterStore};
-use crate::store::{ArticleNumber, Store, StoreError};
+use crate::store::cluster::{self, ClusterStore, Layout};
+use crate::store::{ArticleNumber, Part, Store, StoreError};
 
 /// Columns of one string.
 const COLUMNS_TOGETHER: u32 = 64;
@@ -34,6 +35,9 @@ const COLUMNS_TOGETHER: u32 = 64;
 const COLUMNS_MAX: usize = 16_384;
 /// Anchors from which on what else is known of an article may matter.
 const ANCHORS_MIN: usize = 2;
+/// Questions up to which candidates are asked for ahead, and these of each, at most.
+const ASKED_AHEAD_MAX: usize = 8;
+const CANDIDATES_AHEAD_MAX: usize = 32;
 /// For how long the number of articles is not asked for again, in milliseconds.
 const COUNT_FRESH_MS: u64 = 200;
 
@@ -46,13 +50,14 @@ return redis.call('APPEND', KEYS[1], ARGV[1])
 #[derive(Debug, Clone)]
 pub struct ClusterIndex {
     shared: Arc<Shared>,
-    asks_replicas: bool,
+    asker: Asker,
 }
 
 #[derive(Debug)]
 struct Shared {
     cluster: Arc<Cluster>,
     groups: Groups,
+    layout: Layout,
     clock: Clock,
     /// What the writer has put in and not brought to the cluster yet.
     staged: Mutex<Staged>,
@@ -89,6 +94,9 @@ impl Staged {
     }
 }
 
+/// What is appended to groups.
+type Postings = BTreeMap<(Kind, u64), Vec<u8>>;
+
 /// What was fetched for some questions.
 #[derive(Default)]
 struct Answer {
@@ -114,18 +122,19 @@ pub fn open(settings: ClusterSettings, clock: Clock) -> Result<Backing, StoreErr
 impl ClusterIndex {
     /// The index of a store that is planned for so many articles.
     pub fn open(cluster: Arc<Cluster>, articles_planned: u64, clock: Clock) -> Self {
-        let groups = Groups::new(&cluster.settings().prefix, articles_planned);
-        let asks_replicas = cluster.settings().reads_from_replicas;
+        let prefix = cluster.settings().prefix.clone();
+        let groups = Groups::new(&prefix, articles_planned);
         let shared = Shared {
             tidy: Tidy::start(Arc::clone(&cluster), groups.clone()),
             cluster,
             groups,
+            layout: Layout::new(&prefix, articles_planned),
             clock,
             staged: Mutex::default(),
             article_count: AtomicU64::new(0),
             counted_ms: AtomicU64::new(0),
         };
-        Self { shared: Arc::new(shared), asks_replicas }
+        Self { shared: Arc::new(shared), asker: Asker::Reader }
     }
 
     fn staged(&self) -> MutexGuard<'_, Staged> {
@@ -133,21 +142,50 @@ impl ClusterIndex {
     }
 
     fn ask(&self, commands: &[Command]) -> Result<Vec<Value>, IndexError> {
-        Ok(self.shared.cluster.ask(commands, self.asks_replicas)?)
+        Ok(self.shared.cluster.ask(commands, self.asker)?)
+    }
+
+    /// Where the lists of these keys are, those of a group together.
+    fn places(&self, keys: &[(Kind, u64)]) -> Vec<(Place, u64)> {
+        let place = |it: &(Kind, u64)| (self.shared.groups.place(it.0, it.1), it.1);
+        let mut wanted: Vec<(Place, u64)> = keys.iter().map(place).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        wanted
+    }
+
+    /// Asks for the groups that they are in.
+    fn groups_of(&self, wanted: &[(Place, u64)]) -> Vec<Command> {
+        let first = wanted.chunk_by(is_beside).filter_map(|it| it.first());
+        first
+            .map(|(it, _)| Command::new("GET", &self.shared.groups.key(it.kind, it.group)))
+            .collect()
+    }
+
+    /// Asks ahead for what candidates of a few questions will be judged by, when it is not
+    /// known yet how many anchors they have: some are asked for in vain, which is less than
+    /// another round trip.
+    fn ask_ahead(&self, answer: &Answer, queries: &[NearQuery<'_>]) {
+        if self.asker != Asker::Writer || queries.len() > ASKED_AHEAD_MAX {
+            return;
+        }
+        let mut numbers: Vec<ArticleNumber> = Vec::new();
+        for query in queries {
+            let likely = answer.proposer().near(*query);
+            numbers.extend(likely.into_iter().take(CANDIDATES_AHEAD_MAX));
+        }
+        let staged = self.staged();
+        numbers.retain(|it| !staged.entries.contains_key(&it.0));
+        drop(staged);
+        let layout = &self.shared.layout;
+        let asked = numbers.iter().flat_map(|it| layout.record_and_mark(Part::Features, *it));
+        self.shared.cluster.ask_ahead(asked);
     }
 
     /// The lists of these keys, and the number of articles, in one round trip.
     fn fetch(&self, keys: &[(Kind, u64)]) -> Result<Answer, IndexError> {
-        let mut wanted: Vec<(Place, u64)> =
-            keys.iter().map(|(kind, key)| (self.shared.groups.place(*kind, *key), *key)).collect();
-        wanted.sort_unstable();
-        wanted.dedup();
-        let same = |a: &(Place, u64), b: &(Place, u64)| a.0.is_beside(b.0);
-        let mut commands: Vec<Command> = wanted
-            .chunk_by(same)
-            .filter_map(|it| it.first())
-            .map(|(it, _)| Command::new("GET", &self.shared.groups.key(it.kind, it.group)))
-            .collect();
+        let wanted = self.places(keys);
+        let mut commands = self.groups_of(&wanted);
         let now_ms = u64::try_from(self.shared.clock.elapsed().as_millis()).unwrap_or(0) + 1;
         let counted_ms = self.shared.counted_ms.load(Ordering::Acquire);
         let counts = counted_ms == 0
@@ -163,7 +201,7 @@ impl ClusterIndex {
             self.shared.counted_ms.store(now_ms, Ordering::Release);
         }
         let mut answer = Answer::default();
-        for (together, reply) in wanted.chunk_by(same).zip(&replies) {
+        for (together, reply) in wanted.chunk_by(is_beside).zip(&replies) {
             let Value::BulkString(bytes) = reply else { continue };
             for (Place { kind, tag, .. }, key) in together {
                 let list = group::list(*kind, bytes, *tag);
@@ -248,7 +286,7 @@ impl ClusterIndex {
     }
 
     /// Counts postings that come or go. About: what is tried again is counted again.
-    fn count(&self, groups: &BTreeMap<(Kind, u64), Vec<u8>>, is_gone: bool) -> Vec<Command> {
+    fn count(&self, groups: &Postings, is_gone: bool) -> Vec<Command> {
         let mut count_of: BTreeMap<Kind, i64> = BTreeMap::new();
         for ((kind, _), bytes) in groups {
             let count = i64::try_from(bytes.len() / kind.bytes()).unwrap_or(0);
@@ -271,10 +309,9 @@ impl ClusterIndex {
         (key, (number % COLUMNS_TOGETHER) as usize * COLUMN_BYTES)
     }
 
-    /// Appends postings, those of a group together.
-    fn append(&self, entries: &[Entry], is_gone: bool) -> Result<(), IndexError> {
-        let mut groups: BTreeMap<(Kind, u64), Vec<u8>> = BTreeMap::new();
-        let mut columns = Vec::new();
+    /// The postings, those of a group together.
+    fn postings(&self, entries: &[Entry], is_gone: bool) -> Postings {
+        let mut groups = Postings::new();
         for entry in entries {
             let simhash = entry.keys.sketch.simhash;
             for (kind, key) in keys_of(entry) {
@@ -282,34 +319,49 @@ impl ClusterIndex {
                 let bytes = groups.entry((kind, place.group)).or_default();
                 group::append(bytes, place, entry.number.0, Posting { simhash, is_gone });
             }
+        }
+        groups
+    }
+
+    /// Sets columns, and counts postings.
+    fn beside(&self, entries: &[Entry], groups: &Postings, is_gone: bool) -> Vec<Command> {
+        let columns = entries.iter().map(|entry| {
             let (key, start) = self.column(entry.number.0);
             let bytes = if is_gone { [0; COLUMN_BYTES] } else { Column::of(entry).encode() };
-            columns.push(Command::new("SETRANGE", &key).arg(start).arg(&bytes[..]));
-        }
+            Command::new("SETRANGE", &key).arg(start).arg(&bytes[..])
+        });
+        columns.chain(self.count(groups, is_gone)).collect()
+    }
+
+    fn append(&self, groups: &Postings) -> Vec<Command> {
         let key = |it: &(Kind, u64)| self.shared.groups.key(it.0, it.1);
-        let mut commands: Vec<Command> = groups
+        groups
             .iter()
             .map(|(group, bytes)| Command::new("APPEND", &key(group)).arg(&bytes[..]))
-            .collect();
-        commands.extend(columns);
-        commands.extend(self.count(&groups, is_gone));
-        let mut replies = self.shared.cluster.write(&commands);
-        if is_gone && matches!(replies, Err(ClusterError::Full(_))) {
-            // What frees memory in the end is done where there is none.
-            let append = groups
-                .iter()
-                .map(|(group, bytes)| Command::script(APPEND_FULL, &[&key(group)]).arg(&bytes[..]));
-            replies = self.shared.cluster.write(&append.collect::<Vec<_>>());
-        }
-        let replies = replies?;
-        for (((kind, group), bytes), reply) in groups.iter().zip(&replies) {
+            .collect()
+    }
+
+    /// The same where there is no memory left: what frees it in the end, or was acknowledged.
+    fn append_always(&self, groups: &Postings) -> Result<(), IndexError> {
+        let key = |it: &(Kind, u64)| self.shared.groups.key(it.0, it.1);
+        let append = groups
+            .iter()
+            .map(|(group, bytes)| Command::script(APPEND_FULL, &[&key(group)]).arg(&bytes[..]));
+        self.shared.cluster.write(&append.collect::<Vec<_>>())?;
+        Ok(())
+    }
+}
+
+impl Shared {
+    /// Looks at how much groups have by now.
+    fn have_grown(&self, groups: &Postings, replies: &[Value]) {
+        for ((group, bytes), reply) in groups.iter().zip(replies) {
             if let Value::Int(len) = reply {
                 let len = usize::try_from(*len).unwrap_or(0);
-                self.shared.tidy.has_grown((*kind, *group), bytes.len(), len);
+                self.tidy.has_grown(*group, bytes.len(), len);
             }
         }
-        self.shared.counted_ms.store(0, Ordering::Release);
-        Ok(())
+        self.counted_ms.store(0, Ordering::Release);
     }
 }
 
@@ -342,7 +394,32 @@ impl Index for ClusterIndex {
         // Where it fails, some may be there: they are removed as those that are.
         let staged = std::mem::take(&mut *self.staged());
         let entries: Vec<Entry> = staged.entries.into_values().collect();
-        if entries.is_empty() { Ok(()) } else { self.append(&entries, false) }
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let groups = self.postings(&entries, false);
+        let mut commands = self.append(&groups);
+        commands.extend(self.beside(&entries, &groups, false));
+        let shared = Arc::clone(&self.shared);
+        self.shared.cluster.hold(commands, move |replies| shared.have_grown(&groups, replies));
+        Ok(())
+    }
+
+    fn restore(&self, entries: &[Entry]) -> Result<(), IndexError> {
+        let groups = self.postings(entries, false);
+        self.append_always(&groups)?;
+        match self.shared.cluster.write(&self.beside(entries, &groups, false)) {
+            // They are fewer than they could be, for filters; what is there is found.
+            Err(ClusterError::Full(_)) | Ok(_) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn prefetch(&self, keys: &[&Keys]) {
+        let wanted: Vec<(Kind, u64)> = keys.iter().flat_map(|it| asked_of(it)).collect();
+        let commands = self.groups_of(&self.places(&wanted));
+        let count = cluster::count(&self.shared.cluster);
+        self.shared.cluster.ask_ahead(commands.into_iter().chain([count]));
     }
 
     fn remove(&self, entries: &[Entry]) -> Result<(), IndexError> {
@@ -355,18 +432,24 @@ impl Index for ClusterIndex {
                 }
             }
         }
-        if stored.is_empty() { Ok(()) } else { self.append(&stored, true) }
+        if stored.is_empty() {
+            return Ok(());
+        }
+        let groups = self.postings(&stored, true);
+        let mut commands = self.append(&groups);
+        commands.extend(self.beside(&stored, &groups, true));
+        match self.shared.cluster.write(&commands) {
+            Ok(replies) => self.shared.have_grown(&groups, &replies),
+            Err(ClusterError::Full(_)) => self.append_always(&groups)?,
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
     }
 
     fn near(&self, queries: &[NearQuery<'_>]) -> Result<Vec<Vec<ArticleNumber>>, IndexError> {
-        let mut keys = Vec::new();
-        for query in queries {
-            let sketch = query.keys.sketch;
-            keys.extend(sketch.minhash.band_keys().map(|it| (Kind::Band, it)));
-            keys.extend(block_keys(sketch.simhash).map(|it| (Kind::Block, it)));
-            keys.extend(query.keys.anchors.iter().map(|it| (Kind::Anchor, *it)));
-        }
+        let keys: Vec<(Kind, u64)> = queries.iter().flat_map(|it| asked_of(it.keys)).collect();
         let mut answer = self.fetch(&keys)?;
+        self.ask_ahead(&answer, queries);
         let filters: Vec<&Filter> = queries.iter().map(|it| it.filter).collect();
         self.fetch_columns(&mut answer, &filters, true)?;
         Ok(queries.iter().map(|it| answer.proposer().near(*it)).collect())
@@ -426,18 +509,24 @@ impl Index for ClusterIndex {
         true
     }
 
-    fn primary(&self) -> Option<Arc<dyn Index>> {
-        let own = Self { asks_replicas: false, ..self.clone() };
-        self.asks_replicas.then(|| Arc::new(own) as Arc<dyn Index>)
+    fn for_writer(&self) -> Option<Arc<dyn Index>> {
+        Some(Arc::new(Self { asker: Asker::Writer, ..self.clone() }))
     }
 }
 
 /// All that an article is found by.
 fn keys_of(entry: &Entry) -> impl Iterator<Item = (Kind, u64)> + '_ {
-    let sketch = &entry.keys.sketch;
-    let anchors = entry.keys.anchors.iter().map(|it| (Kind::Anchor, *it));
-    let bands = sketch.minhash.band_keys().map(|it| (Kind::Band, it));
-    let blocks = block_keys(sketch.simhash).map(|it| (Kind::Block, it));
-    let terms = entry.keys.terms.iter().map(|it| (Kind::Term, *it));
-    anchors.chain(bands).chain(blocks).chain(terms)
+    asked_of(&entry.keys).chain(entry.keys.terms.iter().map(|it| (Kind::Term, *it)))
+}
+
+/// What is looked up for near-duplicates.
+fn asked_of(keys: &Keys) -> impl Iterator<Item = (Kind, u64)> + '_ {
+    let anchors = keys.anchors.iter().map(|it| (Kind::Anchor, *it));
+    let bands = keys.sketch.minhash.band_keys().map(|it| (Kind::Band, it));
+    let blocks = block_keys(keys.sketch.simhash).map(|it| (Kind::Block, it));
+    anchors.chain(bands).chain(blocks)
+}
+
+fn is_beside(a: &(Place, u64), b: &(Place, u64)) -> bool {
+    a.0.is_beside(b.0)
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::index::columns::Columns;
+use crate::index::keys::Keys;
 use crate::index::postings::Postings;
 use crate::index::propose::{Proposer, block_keys};
 use crate::index::{
@@ -64,7 +65,13 @@ impl Index for MemoryIndex {
         false
     }
 
-    fn primary(&self) -> Option<Arc<dyn Index>> {
+    fn restore(&self, entries: &[Entry]) -> Result<(), IndexError> {
+        self.insert(entries)
+    }
+
+    fn prefetch(&self, _: &[&Keys]) {}
+
+    fn for_writer(&self) -> Option<Arc<dyn Index>> {
         None
     }
 

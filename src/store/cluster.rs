@@ -1,16 +1,19 @@
 //! Records and rows in a cluster of Valkey or Redis, shared by any number of nodes.
 //!
-//! A commit takes three steps, each one round trip to all nodes at once, and each with the
-//! replicas that must have it: the new records, which nobody sees yet; what the commit does to
-//! ids, rows and commit marks, as one value, which is the moment from which it is done; and
-//! that applied. Whoever has the turn behind an interrupted one applies it, so that a commit
-//! is there whole or not at all.
+//! A commit is one batch to all nodes at once, answered when the replicas have it that must:
+//! the new postings and records; what the commit does to ids, rows and commit marks, as one
+//! value (the intent); and that applied to each partition, which remembers how it is undone.
+//! Where the batch was interrupted, whoever has the next turn finishes the commit if its
+//! intent and its records are there, and takes it back in all partitions if not, so that
+//! it is there whole or not at all.
 
 mod check;
 mod commit;
 mod intent;
 mod layout;
 mod ranges;
+mod recover;
+mod steps;
 mod sweep;
 mod turn;
 mod view;
@@ -21,11 +24,13 @@ use std::sync::{Arc, Mutex};
 
 use redis::Value;
 
+use crate::clock::Clock;
 use crate::cluster::reply;
-use crate::cluster::{Cluster, ClusterError, Command};
+use crate::cluster::{Asker, Cluster, ClusterError, Command};
 use crate::hash;
 use crate::store::cluster::commit::OwnTurn;
-use crate::store::cluster::layout::{LIVE_NUMBERS, Layout};
+use crate::store::cluster::layout::LIVE_NUMBERS;
+pub(crate) use crate::store::cluster::layout::Layout;
 pub use crate::store::cluster::sweep::Orphans;
 use crate::store::cluster::view::ClusterView;
 use crate::store::damage::{Damage, DamageLog};
@@ -49,8 +54,7 @@ return redis.call('HMGET', KEYS[1], 'format', 'identity', 'articles')
 #[derive(Debug, Clone)]
 pub struct ClusterStore {
     shared: Arc<Shared>,
-    /// Whether replicas may be asked.
-    asks_replicas: bool,
+    asker: Asker,
 }
 
 #[derive(Debug)]
@@ -64,6 +68,7 @@ struct Shared {
     holder: String,
     turn: Mutex<OwnTurn>,
     damage: DamageLog,
+    clock: Clock,
 }
 
 impl ClusterStore {
@@ -104,10 +109,10 @@ impl ClusterStore {
             holder: format!("{:016x}", hash::random_64()),
             turn: Mutex::default(),
             damage: DamageLog::default(),
+            clock: Clock::system(),
             cluster,
         };
-        let asks_replicas = settings.reads_from_replicas;
-        Ok(Self { shared: Arc::new(shared), asks_replicas })
+        Ok(Self { shared: Arc::new(shared), asker: Asker::Reader })
     }
 
     /// Articles that it was planned for when it was made.
@@ -116,29 +121,36 @@ impl ClusterStore {
     }
 
     fn read_all(&self, commands: &[Command]) -> Result<Vec<Value>, StoreError> {
-        Ok(self.shared.cluster.ask(commands, self.asks_replicas)?)
+        Ok(self.shared.cluster.ask(commands, self.asker)?)
     }
 
     fn layout(&self) -> &Layout {
         &self.shared.layout
     }
 
-    /// Those of these numbers whose records count.
+    /// Asks for the number of an id.
+    fn number_of(&self, id: &str) -> Command {
+        Command::new("HGET", &self.layout().id(id).1).arg(id)
+    }
+
+    /// Asks for a row.
+    fn row_of(&self, (space, key): &RowKey) -> Command {
+        let (low, high) = layout::row_bounds(*space, key);
+        let rows = self.layout().rows(self.layout().partition(*space, key));
+        Command::new("ZRANGEBYLEX", &rows).arg(low).arg(high)
+    }
+
+    /// Asks which of these numbers' records count.
     fn live(&self, numbers: &[ArticleNumber]) -> Vec<(Command, Vec<ArticleNumber>)> {
+        if self.asker == Asker::Writer {
+            // One by one, so that what was asked ahead is known.
+            return numbers.iter().map(|it| (self.layout().is_live(&[*it]), vec![*it])).collect();
+        }
         let mut chunks: BTreeMap<u32, Vec<ArticleNumber>> = BTreeMap::new();
         for number in numbers {
             chunks.entry(number.0 / LIVE_NUMBERS).or_default().push(*number);
         }
-        let asked = chunks.into_iter().map(|(chunk, numbers)| {
-            let mut command = Command::new("BITFIELD_RO", &self.layout().live_chunk(chunk).1);
-            for number in &numbers {
-                command.push("GET");
-                command.push("u1");
-                command.push(self.layout().live(*number).2);
-            }
-            (command, numbers)
-        });
-        asked.collect()
+        chunks.into_values().map(|it| (self.layout().is_live(&it), it)).collect()
     }
 
     /// The field of the turn's hash, as a number.
@@ -150,8 +162,7 @@ impl ClusterStore {
 
 impl Store for ClusterStore {
     fn numbers(&self, ids: &[&str]) -> Result<Vec<Option<ArticleNumber>>, StoreError> {
-        let commands: Vec<Command> =
-            ids.iter().map(|id| Command::new("HGET", &self.layout().id(id).1).arg(*id)).collect();
+        let commands: Vec<Command> = ids.iter().map(|it| self.number_of(it)).collect();
         let replies = self.read_all(&commands)?;
         replies
             .iter()
@@ -225,14 +236,7 @@ impl Store for ClusterStore {
     }
 
     fn each_row(&self, keys: &[RowKey]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
-        let commands: Vec<Command> = keys
-            .iter()
-            .map(|(space, key)| {
-                let (low, high) = layout::row_bounds(*space, key);
-                let rows = self.layout().rows(self.layout().partition(*space, key));
-                Command::new("ZRANGEBYLEX", &rows).arg(low).arg(high)
-            })
-            .collect();
+        let commands: Vec<Command> = keys.iter().map(|it| self.row_of(it)).collect();
         let replies = self.read_all(&commands)?;
         let values = replies.iter().map(|it| {
             let member = list(it)?.first().and_then(reply::bytes);
@@ -341,9 +345,13 @@ impl Store for ClusterStore {
         self.remove_orphans(orphans)
     }
 
-    fn primary(&self) -> Option<Arc<dyn Store>> {
-        let asks = Self { asks_replicas: false, ..self.clone() };
-        self.asks_replicas.then(|| Arc::new(asks) as Arc<dyn Store>)
+    fn for_writer(&self) -> Option<Arc<dyn Store>> {
+        Some(Arc::new(Self { asker: Asker::Writer, ..self.clone() }))
+    }
+
+    fn prefetch(&self, ids: &[&str], rows: &[RowKey]) {
+        let ids = ids.iter().map(|it| self.number_of(it));
+        self.shared.cluster.ask_ahead(ids.chain(rows.iter().map(|it| self.row_of(it))));
     }
 }
 

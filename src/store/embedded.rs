@@ -334,7 +334,9 @@ impl Store for EmbeddedStore {
         Ok(())
     }
 
-    fn primary(&self) -> Option<Arc<dyn Store>> {
+    fn prefetch(&self, _: &[&str], _: &[RowKey]) {}
+
+    fn for_writer(&self) -> Option<Arc<dyn Store>> {
         None
     }
 

@@ -117,8 +117,12 @@ impl Store for PendingStore {
         self.under.is_shared()
     }
 
-    fn primary(&self) -> Option<Arc<dyn Store>> {
-        self.under.primary()
+    fn prefetch(&self, ids: &[&str], rows: &[RowKey]) {
+        self.under.prefetch(ids, rows);
+    }
+
+    fn for_writer(&self) -> Option<Arc<dyn Store>> {
+        self.under.for_writer()
     }
 
     fn commit(&self, _: &[Write]) -> Result<(), StoreError> {

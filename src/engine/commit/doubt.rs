@@ -42,7 +42,10 @@ impl Commit<'_> {
     /// After a commit that has failed.
     pub(super) fn undo(&mut self, core: &Core, error: &EngineError) {
         self.committer.log_failure(error);
-        let is_in_doubt = matches!(error, EngineError::Store(it) if matches!(**it, StoreError::InDoubt(_) | StoreError::ClusterInDoubt(_)));
+        let is_in_doubt = matches!(error, EngineError::Store(it) if matches!(
+            **it,
+            StoreError::InDoubt(_) | StoreError::ClusterInDoubt(_) | StoreError::TurnEnded
+        ));
         if is_in_doubt {
             let entry = |it: &Removed| it.features.entry(it.number);
             self.committer.doubt = Some(Doubt {

@@ -14,7 +14,7 @@ use crate::engine::transfer::line::{ArticleLine, Line};
 use crate::engine::writer::Job;
 use crate::hash;
 use crate::store::draft::Draft;
-use crate::store::{ArticleNumber, Space, Store, StoreError};
+use crate::store::{ArticleNumber, RowKey, Space, Store, StoreError};
 
 /// Some lines of an export.
 #[derive(Debug, Clone)]
@@ -103,6 +103,11 @@ impl Progress {
     pub(in crate::engine) fn under_way(store: &dyn Store) -> Result<Option<Self>, StoreError> {
         let stored = Self::decode(store.row(Space::Counter, KEY)?);
         Ok(stored.filter(|it| !it.is_complete))
+    }
+
+    /// Where it stands.
+    pub(in crate::engine) fn row() -> RowKey {
+        (Space::Counter, KEY.to_vec())
     }
 
     /// As it will be.

@@ -1,5 +1,4 @@
-//! A commit: the turn that it is made in, its three steps, and what is done where one of
-//! them failed.
+//! A commit: the turn that it is made in, and its one batch.
 
 use std::sync::{MutexGuard, PoisonError};
 use std::thread;
@@ -7,12 +6,12 @@ use std::time::Duration;
 
 use redis::Value;
 
-use crate::cluster::{Command, reply, varied};
+use crate::cluster::{Asker, ClusterError, Command, varied};
 use crate::hash;
 use crate::store::cluster::intent::Intent;
-use crate::store::cluster::layout::Layout;
-use crate::store::cluster::turn::{self, Asking, Held, Proposal, TURN_NUMBERS, Taken};
-use crate::store::cluster::{ClusterStore, list, number};
+use crate::store::cluster::recover::{Applied, Pending};
+use crate::store::cluster::turn::{self, Asking, Committed, Held, Proposal, Taken};
+use crate::store::cluster::{ClusterStore, list};
 use crate::store::{ArticleNumber, Part, Space, StoreError, Turn, Write};
 
 /// Bytes of records that one batch brings, at most, but for one record.
@@ -30,10 +29,12 @@ fn is_counter(write: &Write) -> bool {
 #[derive(Debug, Default)]
 pub(super) struct OwnTurn {
     held: Option<Held>,
+    /// When it was asked for, by the store's clock.
+    since: Duration,
     /// The last commit that this node knows of.
     known_seq: u64,
     /// The last turn that it had.
-    known_fence: u64,
+    pub(super) known_fence: u64,
     /// The name of a turn that is asked for and not answered.
     attempt: Option<u64>,
     /// Whether numbers were used that are not committed.
@@ -41,7 +42,14 @@ pub(super) struct OwnTurn {
     /// The last turn that was ended in good order, and the commit that it had applied.
     ended: (u64, u64),
     /// A commit of which it is not known whether it is stored.
-    in_doubt: Option<u64>,
+    pub(super) in_doubt: Option<u64>,
+}
+
+impl OwnTurn {
+    /// Nothing of the last turn is left but what it knew.
+    pub(super) fn settled(&mut self, known_fence: u64) {
+        *self = Self { known_seq: self.known_seq, known_fence, ..Self::default() };
+    }
 }
 
 impl ClusterStore {
@@ -53,24 +61,32 @@ impl ClusterStore {
             let attempt = *turn.attempt.get_or_insert_with(|| hash::random_64() >> 1);
             (turn.ended, attempt, (turn.known_seq, turn.known_fence))
         };
-        let asking = self.asking(&self.shared.holder, ended, attempt);
+        let asking =
+            Asking { asks_ahead: true, ..self.asking(&self.shared.holder, ended, attempt) };
+        let since = self.shared.clock.elapsed();
         let Some(mut held) = self.take_turn(&asking, waits)? else { return Ok(None) };
         let mut turn = self.own_turn();
-        self.apply_pending(&self.shared.holder, &mut held)?;
+        let is_foreign = held.seq != known.0 || held.is_unclean || !held.intent.is_empty();
+        if is_foreign {
+            // What came with the turn is of before it.
+            self.shared.cluster.forget_ahead();
+        }
+        let redone = self.recover(&self.shared.holder, &mut held, Pending::Finish)?;
         let is_first = known.1 == 0;
         if is_first || held.seq < known.0 || held.fence <= known.1 {
             self.bring_forward(&self.shared.holder, &mut held)?;
         }
         turn.attempt = None;
-        let is_foreign = held.seq != turn.known_seq;
         let next = ArticleNumber(held.next);
         (turn.known_seq, turn.known_fence) = (held.seq, held.fence);
         turn.is_unclean = false;
+        turn.since = since;
         turn.held = Some(held);
-        Ok(Some(Turn { next: Some(next), is_foreign }))
+        Ok(Some(Turn { next: Some(next), is_foreign, redone }))
     }
 
     pub(super) fn end_turn(&self, is_clean: bool) {
+        self.shared.cluster.forget_ahead();
         let mut turn = self.own_turn();
         let Some(held) = turn.held.take() else { return };
         let is_clean = is_clean && !turn.is_unclean;
@@ -88,40 +104,16 @@ impl ClusterStore {
         ended: (u64, u64),
         attempt: u64,
     ) -> Asking<'a> {
-        Asking { holder, ended, attempt, identity: self.shared.identity }
+        let identity = self.shared.identity;
+        Asking { holder, ended, attempt, identity, asks_ahead: false }
     }
 
-    /// A cluster that has lost its last commits in a failover, or was set back, would give
-    /// their numbers and sequences again: what stands in the partitions says how far it was.
-    pub(super) fn bring_forward(&self, holder: &str, held: &mut Held) -> Result<(), StoreError> {
-        let layout = self.layout();
-        let get = (0..layout.partitions).map(|it| Command::new("GET", &layout.seq(it)));
-        let replies = self.shared.cluster.read(&get.collect::<Vec<_>>())?;
-        let seqs = replies.iter().filter_map(|it| {
-            let text = std::str::from_utf8(reply::bytes(it)?).ok()?;
-            text.split(' ').next()?.parse::<u64>().ok()
-        });
-        let seq = seqs.max().unwrap_or(0);
-        if seq <= held.seq {
-            return Ok(());
-        }
-        let next = self.greatest_number(held.next)?.max(held.next).saturating_add(TURN_NUMBERS);
-        tracing::error!(
-            last = held.seq,
-            applied = seq,
-            "the cluster has lost its last commits, as by a failover without replicas: what was \
-             acknowledged in them may be missing; going on behind them"
-        );
-        (held.seq, held.next) = (seq, next);
-        turn::forward(&self.shared.cluster, holder, held)
-    }
-
-    /// Does all of the writes or none.
+    /// Does all of the writes or none, with what is held back.
     pub(super) fn commit_all(&self, writes: &[Write]) -> Result<(), StoreError> {
         let mut turn = self.own_turn();
-        let held = turn.held.clone().ok_or(StoreError::Damaged("a commit without a turn"))?;
+        let mut held = turn.held.clone().ok_or(StoreError::Damaged("a commit without a turn"))?;
         turn.is_unclean = true;
-        self.write_records(writes)?;
+        let records = self.write_first(writes)?;
         let count = |of: fn(&Write) -> bool| writes.iter().filter(|it| of(it)).count() as u64;
         let inserted = count(|it| matches!(it, Write::Insert { .. }));
         let removed = self.still_there(writes)?;
@@ -130,28 +122,58 @@ impl ClusterStore {
             Write::Reserve { next: reserved } => next.max(reserved.0),
             Write::Remove { .. } | Write::Set { .. } | Write::Unset { .. } => next,
         });
-        let seq = held.seq + 1;
-        let mut intent = self.intent((seq, hash::random_64()), writes);
-        let (bytes, fence) = (intent.encode(), held.fence);
-        let count = (held.count + inserted).saturating_sub(removed);
+        let (seq, fence, before) = (held.seq + 1, held.fence, held.count);
+        let mut intent = self.intent(seq, before, writes);
+        let count = (before + inserted).saturating_sub(removed);
         let adds = |it: &Write| matches!(it, Write::Insert { .. } | Write::Set { .. });
         let only_removes = removed > 0 && !writes.iter().any(|it| adds(it) && !is_counter(it));
+        let bytes = intent.encode();
         let proposal = Proposal { fence, seq, next, count, intent: &bytes, only_removes };
+        let mut batch = vec![turn::commit(&self.shared.cluster, &self.shared.holder, &proposal)];
+        let applies = intent.commands(self.layout(), fence, only_removes);
+        let applied = 1..1 + applies.len();
+        batch.extend(applies);
+        batch.extend(records);
         turn.in_doubt = Some(seq);
-        let in_doubt = |error| {
-            if let StoreError::Cluster(error) = error {
-                StoreError::ClusterInDoubt(error)
-            } else {
-                error
+        let replies = match self.shared.cluster.write_held(batch) {
+            Ok(replies) => replies,
+            // It can be taken back at once, unless the cluster does not answer.
+            Err(error @ (ClusterError::Full(_) | ClusterError::Refused { .. })) => {
+                drop(turn);
+                return match self.settle() {
+                    Ok(Some(true)) => Ok(()),
+                    Ok(_) => Err(error.into()),
+                    Err(_) => Err(StoreError::ClusterInDoubt(Box::new(error))),
+                };
             }
+            Err(error) => return Err(StoreError::ClusterInDoubt(Box::new(error))),
         };
-        if !turn::commit(&self.shared.cluster, &self.shared.holder, &proposal).map_err(in_doubt)? {
-            turn.in_doubt = None;
-            turn.held = None;
-            return Err(StoreError::TurnLost);
+        match Committed::read(replies.first())? {
+            Committed::Done => {}
+            Committed::Before => return Err(StoreError::TurnEnded),
+            Committed::TurnLost => {
+                turn.in_doubt = None;
+                turn.held = None;
+                return Err(StoreError::TurnLost);
+            }
         }
-        let mut held = Held { seq, next, count, ..held };
-        self.apply_behind(&self.shared.holder, &mut held, &mut intent).map_err(in_doubt)?;
+        (held.seq, held.next, held.count) = (seq, next, count);
+        let holder = &self.shared.holder;
+        match Applied::read(replies.get(applied).unwrap_or_default())? {
+            Applied::Done => {}
+            Applied::TurnOver => return Err(StoreError::TurnEnded),
+            Applied::Behind(ahead) => {
+                self.go_behind(holder, &mut held, (&mut intent, ahead)).map_err(in_doubt)?;
+            }
+        }
+        if self.shared.clock.since(turn.since) >= turn::lease(&self.shared.cluster) {
+            // Another may have found it by half, and have taken it back.
+            turn::keep(&self.shared.cluster, (holder, fence)).map_err(|_| StoreError::TurnEnded)?;
+        }
+        self.shared
+            .cluster
+            .write(&intent.removals(self.layout()))
+            .map_err(|it| in_doubt(it.into()))?;
         turn.in_doubt = None;
         turn.is_unclean = false;
         turn.known_seq = held.seq;
@@ -159,25 +181,7 @@ impl ClusterStore {
         Ok(())
     }
 
-    /// Says whether the commit that was in doubt is stored.
-    pub(super) fn settle(&self) -> Result<Option<bool>, StoreError> {
-        let mut turn = self.own_turn();
-        let Some(seq) = turn.in_doubt else { return Ok(None) };
-        let holder = &self.shared.holder;
-        let asking = self.asking(holder, (0, 0), hash::random_64() >> 1);
-        let mut held = self.take_turn(&asking, true)?.ok_or(StoreError::TurnLost)?;
-        self.apply_pending(holder, &mut held)?;
-        let by = Command::new("GET", &Layout::by(&self.shared.cluster, holder));
-        let replies = self.shared.cluster.read(&[by])?;
-        let last = number(replies.first().unwrap_or(&Value::Nil))?;
-        let end = turn::ended(&self.shared.cluster, (holder, held.fence), held.seq, true);
-        self.shared.cluster.write(&[end])?;
-        let (known_seq, known_fence) = (turn.known_seq, held.fence);
-        *turn = OwnTurn { known_seq, known_fence, ..OwnTurn::default() };
-        Ok(Some(last == seq))
-    }
-
-    fn own_turn(&self) -> MutexGuard<'_, OwnTurn> {
+    pub(super) fn own_turn(&self) -> MutexGuard<'_, OwnTurn> {
         self.shared.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -193,9 +197,14 @@ impl ClusterStore {
         loop {
             let left = match turn::take(cluster, asking)? {
                 Taken::Held(held) => return Ok(Some(held)),
-                Taken::Busy(_) if !waits => return Ok(None),
                 Taken::Busy(left) => left,
             };
+            if asking.asks_ahead {
+                cluster.forget_ahead();
+            }
+            if !waits {
+                return Ok(None);
+            }
             if waited > patience {
                 return Err(StoreError::TurnTaken { left });
             }
@@ -206,73 +215,22 @@ impl ClusterStore {
         }
     }
 
-    /// Applies what an interrupted turn committed.
-    pub(super) fn apply_pending(&self, holder: &str, held: &mut Held) -> Result<(), StoreError> {
-        if held.intent.is_empty() {
-            return Ok(());
-        }
-        let intent = Intent::decode(&held.intent);
-        let mut intent = intent.ok_or(StoreError::Damaged("the last commit in the cluster"))?;
-        tracing::info!(commit = intent.seq, "applying a commit that was interrupted");
-        self.apply_behind(holder, held, &mut intent)?;
-        held.intent.clear();
-        Ok(())
-    }
-
-    /// Applies a commit, behind all others where the cluster has lost some.
-    fn apply_behind(
-        &self,
-        holder: &str,
-        held: &mut Held,
-        intent: &mut Intent,
-    ) -> Result<(), StoreError> {
-        match self.apply(intent) {
-            Err(StoreError::WentBack { .. }) => {
-                self.bring_forward(holder, held)?;
-                intent.seq = held.seq + 1;
-                self.apply(intent)?;
-                held.seq = intent.seq;
-                turn::forward(&self.shared.cluster, holder, held)
-            }
-            applied => applied,
-        }
-    }
-
-    /// Brings a commit to the partitions, then removes the records that it leaves behind.
-    fn apply(&self, intent: &Intent) -> Result<(), StoreError> {
-        let cluster = &self.shared.cluster;
-        let replies = cluster.write(&intent.commands(self.layout()))?;
-        let ahead = replies.iter().map(number).collect::<Result<Vec<u64>, _>>()?;
-        let ahead = ahead.into_iter().max().unwrap_or(0);
-        if ahead > 0 {
-            // Later commits are there: this one was applied by whoever made them. Unless they
-            // are of a time that the cluster has forgotten.
-            let last = self.field("seq")?;
-            if last < ahead || (last == ahead && last == intent.seq) {
-                return Err(StoreError::WentBack { seq: intent.seq, ahead });
-            }
-        }
-        cluster.write(&intent.removals(self.layout()))?;
-        Ok(())
-    }
-
-    /// The records, in batches, each acknowledged by replicas.
-    fn write_records(&self, writes: &[Write]) -> Result<(), StoreError> {
+    /// Writes the first records where they are too many for one batch; gives what is left.
+    fn write_first(&self, writes: &[Write]) -> Result<Vec<Command>, StoreError> {
         let (mut batch, mut bytes) = (Vec::new(), 0);
         for write in writes {
             let Write::Insert { number, article, features, .. } = write else { continue };
+            if bytes >= BATCH_BYTES {
+                self.shared.cluster.write(&std::mem::take(&mut batch))?;
+                bytes = 0;
+            }
             for (part, value) in [(Part::Article, article), (Part::Features, features)] {
                 let key = self.layout().record(part, *number);
                 batch.push(Command::new("SET", &key).arg(value.as_slice()));
                 bytes += value.len();
             }
-            if bytes >= BATCH_BYTES {
-                self.shared.cluster.write(&std::mem::take(&mut batch))?;
-                bytes = 0;
-            }
         }
-        self.shared.cluster.write(&batch)?;
-        Ok(())
+        Ok(batch)
     }
 
     /// How many of the records that are to be removed are there.
@@ -288,33 +246,32 @@ impl ClusterStore {
         numbers.sort_unstable();
         numbers.dedup();
         let commands: Vec<Command> = self.live(&numbers).into_iter().map(|it| it.0).collect();
-        let replies = self.shared.cluster.read(&commands)?;
+        let replies = self.shared.cluster.ask(&commands, Asker::Writer)?;
         let marks = replies.iter().map(list).collect::<Result<Vec<_>, StoreError>>()?;
         Ok(marks.into_iter().flatten().filter(|it| **it == Value::Int(1)).count() as u64)
     }
 
-    fn intent(&self, (seq, id): (u64, u64), writes: &[Write]) -> Intent {
-        let (layout, mut intent) = (self.layout(), Intent::new(seq, id));
+    fn intent(&self, seq: u64, count: u64, writes: &[Write]) -> Intent {
+        let layout = self.layout();
+        let mut intent = Intent::new((seq, hash::random_64()), count, &self.shared.holder);
         for write in writes {
             if let Write::Remove { number, id } = write {
-                intent.unname(layout, id, *number);
-                intent.mark(layout, *number, false);
-                intent.removed.push(*number);
-            }
-        }
-        for write in writes {
-            if let Write::Insert { number, id, .. } = write {
-                intent.name(layout, id, *number);
-                intent.mark(layout, *number, true);
+                intent.remove(layout, id, *number);
             }
         }
         for write in writes {
             match write {
+                Write::Insert { number, id, .. } => intent.insert(layout, id, *number),
                 Write::Set { space, key, value } => intent.set(layout, *space, (key, value)),
                 Write::Unset { space, key } => intent.unset(layout, *space, key),
-                Write::Insert { .. } | Write::Remove { .. } | Write::Reserve { .. } => {}
+                Write::Remove { .. } | Write::Reserve { .. } => {}
             }
         }
         intent
     }
+}
+
+/// The same of a commit of which it is not known whether it is stored.
+fn in_doubt(error: StoreError) -> StoreError {
+    if let StoreError::Cluster(error) = error { StoreError::ClusterInDoubt(error) } else { error }
 }

@@ -4,14 +4,15 @@
 //!
 //! | key | type | what |
 //! |---|---|---|
-//! | `P:{turn}` | hash | `format`, `identity`, `articles` (planned), whose turn it is (`holder`, `until`, `fence`, `attempt`), who had the last one and who wants the next (`last`, `wanted`, `wanted_at`), the last commit (`seq`, `done`), `next`, `count` |
+//! | `P:{turn}` | hash | `format`, `identity`, `articles` (planned), whose turn it is (`holder`, `until`, `fence`, `attempt`, and `unclean` where one before it was not ended), who had the last one and who wants the next (`last`, `wanted`, `wanted_at`), the last commit (`seq`, `done`), `next`, `count` |
 //! | `P:{turn}:intent` | string | the last commit, until it is applied |
 //! | `P:{turn}:by:H` | string | the last commit of a holder, for a month |
 //! | `P:{turn}:burned` | list | `from-to@seconds`: numbers, without the last, that an interrupted commit may have used, and when they were passed over |
 //! | `P:{turn}:postings` | hash | how many postings there are of each kind, about |
 //! | `P:{turn}:kept` | string | the dictionary of tokens |
 //! | `P:f:N`, `P:a:N` | string | the two parts of a record |
-//! | `P:{rK}:seq` | string | `sequence id` of the last commit that is applied to the partition |
+//! | `P:{rK}:seq` | string | `sequence id fence`: the last commit that is applied to the partition, and the turn below which none is applied any more |
+//! | `P:{rK}:undo` | list | `sequence id` of the commit before it, then the steps that take it back |
 //! | `P:{rK}:rows` | sorted set | rows, all with score 0, in the order of their bytes |
 //! | `P:{rK}:ids:B` | hash | numbers, by article id, some 64 in one |
 //! | `P:{rK}:live:C` | string | a bit for each number N with C = N / 65,536: its commit mark |
@@ -19,7 +20,7 @@
 //! A row is its space (a byte), its key with each 00 as 00 01, then 00 00, then its value: so
 //! rows sort as their keys do. The records of a number count only with its bit.
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Command};
 use crate::hash;
 use crate::store::{ArticleNumber, Part, Space};
 
@@ -40,7 +41,7 @@ const BEHIND_KEY_END: [u8; 2] = [0, 1];
 
 /// What keys are made from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Layout {
+pub(crate) struct Layout {
     prefix: String,
     pub(super) partitions: u32,
     buckets: u32,
@@ -48,7 +49,7 @@ pub(super) struct Layout {
 
 impl Layout {
     /// For a store that is planned for so many articles.
-    pub(super) fn new(prefix: &str, articles: u64) -> Self {
+    pub(crate) fn new(prefix: &str, articles: u64) -> Self {
         let partitions = (articles / PARTITION_ARTICLES).clamp(PARTITIONS_MIN, PARTITIONS_MAX);
         let partitions = partitions.next_power_of_two();
         let buckets = (articles / partitions / BUCKET_IDS).max(1);
@@ -89,6 +90,10 @@ impl Layout {
         format!("{}:{{r{partition}}}:seq", self.prefix).into_bytes()
     }
 
+    pub(super) fn undo(&self, partition: u32) -> Vec<u8> {
+        format!("{}:{{r{partition}}}:undo", self.prefix).into_bytes()
+    }
+
     pub(super) fn rows(&self, partition: u32) -> Vec<u8> {
         format!("{}:{{r{partition}}}:rows", self.prefix).into_bytes()
     }
@@ -112,6 +117,23 @@ impl Layout {
     pub(super) fn live_chunk(&self, chunk: u32) -> (u32, Vec<u8>) {
         let partition = chunk % self.partitions;
         (partition, format!("{}:{{r{partition}}}:live:{chunk}", self.prefix).into_bytes())
+    }
+
+    /// Asks for the bits of numbers of one string: a list.
+    pub(super) fn is_live(&self, numbers: &[ArticleNumber]) -> Command {
+        let chunk = numbers.first().map_or(0, |it| it.0 / LIVE_NUMBERS);
+        let mut command = Command::new("BITFIELD_RO", &self.live_chunk(chunk).1);
+        for number in numbers {
+            command.push("GET");
+            command.push("u1");
+            command.push(number.0 % LIVE_NUMBERS);
+        }
+        command
+    }
+
+    /// Asks for a part of a record and for its bit.
+    pub(crate) fn record_and_mark(&self, part: Part, number: ArticleNumber) -> [Command; 2] {
+        [Command::new("GET", &self.record(part, number)), self.is_live(&[number])]
     }
 
     /// The partition of a row.
@@ -247,6 +269,7 @@ mod tests {
         assert_eq!((partition, text(key).as_str(), bit), (1, "doublon:{r1}:live:1", 4464));
         assert_eq!(text(layout.seq(3)), "doublon:{r3}:seq");
         assert_eq!(text(layout.rows(3)), "doublon:{r3}:rows");
+        assert_eq!(text(layout.undo(3)), "doublon:{r3}:undo");
         let (partition, key) = layout.id("https://example.org/a");
         assert_eq!((partition, text(key).as_str()), (98, "doublon:{r98}:ids:416"));
         assert_eq!(layout.partition(Space::Story, &[0, 0, 0, 7]), 75);

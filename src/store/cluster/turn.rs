@@ -55,23 +55,28 @@ if not is_again then
   end
   fence = redis.call('HINCRBY', KEYS[1], 'fence', 1)
   if is_held then
+    redis.call('HSET', KEYS[1], 'unclean', 1)
     local behind = redis.call('HINCRBY', KEYS[1], 'next', ARGV[3])
     redis.call('RPUSH', KEYS[3], string.format('%d-%d@%d', behind - tonumber(ARGV[3]), behind, tonumber(t[1])))
   end
 end
 if is[7] == ARGV[1] then redis.call('HSET', KEYS[1], 'wanted', '') end
 redis.call('HSET', KEYS[1], 'holder', ARGV[1], 'until', now + tonumber(ARGV[2]), 'attempt', ARGV[6], 'last', ARGV[1])
-local at = redis.call('HMGET', KEYS[1], 'seq', 'done', 'next', 'count')
+local at = redis.call('HMGET', KEYS[1], 'seq', 'done', 'next', 'count', 'unclean')
 local intent = ''
 if at[1] ~= at[2] then intent = redis.call('GET', KEYS[2]) or '' end
-return {1, fence, at[1] or '0', at[3] or '0', at[4] or '0', intent}
+return {1, fence, at[1] or '0', at[3] or '0', at[4] or '0', intent, at[5] or '0'}
 ";
 
 /// `KEYS`: turn, intent, what this holder committed. `ARGV`: who, fence, sequence, next,
-/// count, intent, seconds.
+/// count, intent, seconds. Asked again after the turn has ended, it tells a commit that was
+/// made from one that was not.
 const COMMIT: &str = r"
 local is = redis.call('HMGET', KEYS[1], 'holder', 'fence', 'seq')
-if is[1] ~= ARGV[1] or is[2] ~= ARGV[2] then return 0 end
+if is[1] ~= ARGV[1] or is[2] ~= ARGV[2] then
+  if redis.call('GET', KEYS[3]) == ARGV[3] then return 2 end
+  return 0
+end
 -- Written again where it is there, so that replicas are waited for.
 redis.call('SET', KEYS[2], ARGV[6])
 redis.call('SET', KEYS[3], ARGV[3], 'EX', ARGV[7])
@@ -83,11 +88,27 @@ return 1
 const END: &str = r"#!lua flags=allow-oom
 local is = redis.call('HMGET', KEYS[1], 'holder', 'fence', 'seq')
 if is[1] ~= ARGV[1] or is[2] ~= ARGV[2] then return 0 end
+if ARGV[4] ~= '1' then
+  redis.call('HSET', KEYS[1], 'until', 0)
+  return 1
+end
 if is[3] == ARGV[3] then
   redis.call('HSET', KEYS[1], 'done', ARGV[3])
   redis.call('DEL', KEYS[2])
 end
-if ARGV[4] == '1' then redis.call('HSET', KEYS[1], 'holder', '') else redis.call('HSET', KEYS[1], 'until', 0) end
+redis.call('HSET', KEYS[1], 'holder', '', 'unclean', 0)
+return 1
+";
+
+/// Takes a commit back. `KEYS`: turn, intent, what its holder committed. `ARGV`: who, fence,
+/// sequence, the commit before it, the count before it.
+const REVOKE: &str = r"#!lua flags=allow-oom
+local is = redis.call('HMGET', KEYS[1], 'holder', 'fence', 'seq')
+if is[1] ~= ARGV[1] or is[2] ~= ARGV[2] then return 0 end
+if is[3] == ARGV[3] then
+  redis.call('HSET', KEYS[1], 'seq', ARGV[4], 'done', ARGV[4], 'count', ARGV[5])
+end
+redis.call('DEL', KEYS[2], KEYS[3])
 return 1
 ";
 
@@ -119,6 +140,8 @@ pub(super) struct Held {
     pub(super) count: u64,
     /// The last commit, where it may not be applied.
     pub(super) intent: Vec<u8>,
+    /// Whether a turn before it was not ended in good order, and nobody has seen to that.
+    pub(super) is_unclean: bool,
 }
 
 /// What came of asking for a turn.
@@ -137,6 +160,8 @@ pub(super) struct Asking<'a> {
     /// The same in each try.
     pub(super) attempt: u64,
     pub(super) identity: u64,
+    /// Whether it goes with what the writer has asked ahead.
+    pub(super) asks_ahead: bool,
 }
 
 /// Asks for the turn.
@@ -151,19 +176,24 @@ pub(super) fn take(cluster: &Cluster, asking: &Asking<'_>) -> Result<Taken, Stor
         .arg(applied)
         .arg(asking.attempt)
         .arg(asking.identity);
-    let replies = cluster.write(&[command])?;
+    let replies = if asking.asks_ahead {
+        cluster.write_and_ask(&[command])?
+    } else {
+        cluster.write(&[command])?
+    };
     let Some(Value::Array(parts)) = replies.first() else { return Err(unexpected()) };
     match parts.as_slice() {
         [Value::Int(-1), ..] => Err(StoreError::OtherStore),
         [Value::Int(0), Value::Int(left)] => {
             Ok(Taken::Busy(Duration::from_millis(u64::try_from(*left).unwrap_or(0))))
         }
-        [Value::Int(1), fence, seq, next, count, intent] => Ok(Taken::Held(Held {
+        [Value::Int(1), fence, seq, next, count, intent, unclean] => Ok(Taken::Held(Held {
             fence: number(fence)?,
             seq: number(seq)?,
             next: u32::try_from(number(next)?).map_err(|_| StoreError::NumbersUsedUp)?,
             count: number(count)?,
             intent: reply::bytes(intent).unwrap_or_default().to_vec(),
+            is_unclean: number(unclean)? == 1,
         })),
         _ => Err(unexpected()),
     }
@@ -174,7 +204,11 @@ pub(super) fn forward(cluster: &Cluster, holder: &str, held: &Held) -> Result<()
     let key = Layout::turn(cluster);
     let command =
         Command::script(FORWARD, &[&key]).arg(holder).arg(held.fence).arg(held.seq).arg(held.next);
-    let replies = cluster.write(&[command])?;
+    is_done(&cluster.write(&[command])?)
+}
+
+/// Whether a script found the turn as it thought.
+fn is_done(replies: &[Value]) -> Result<(), StoreError> {
     if matches!(replies.first(), Some(Value::Int(1))) { Ok(()) } else { Err(StoreError::TurnLost) }
 }
 
@@ -189,25 +223,62 @@ pub(super) struct Proposal<'a> {
     pub(super) only_removes: bool,
 }
 
-/// Commits, if the turn is still this holder's.
-pub(super) fn commit(
-    cluster: &Cluster,
-    holder: &str,
-    proposal: &Proposal<'_>,
-) -> Result<bool, StoreError> {
+/// Commits, if the turn is still this holder's; see [`Committed`].
+pub(super) fn commit(cluster: &Cluster, holder: &str, proposal: &Proposal<'_>) -> Command {
     let keys = [Layout::turn(cluster), Layout::intent(cluster), Layout::by(cluster, holder)];
-    let flags = if proposal.only_removes { "#!lua flags=allow-oom" } else { "" };
-    let script = format!("{flags}{COMMIT}");
-    let command = Command::script(&script, &keys.each_ref().map(Vec::as_slice))
+    let script = format!("{}{COMMIT}", flags(proposal.only_removes));
+    Command::script(&script, &keys.each_ref().map(Vec::as_slice))
         .arg(holder)
         .arg(proposal.fence)
         .arg(proposal.seq)
         .arg(proposal.next)
         .arg(proposal.count)
         .arg(proposal.intent)
-        .arg(REMEMBERED.as_secs());
-    let replies = cluster.write(&[command])?;
-    Ok(matches!(replies.first(), Some(Value::Int(1))))
+        .arg(REMEMBERED.as_secs())
+}
+
+/// What came of a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Committed {
+    Done,
+    /// The turn had ended.
+    TurnLost,
+    /// The turn had ended when it was asked for again: it was done before.
+    Before,
+}
+
+impl Committed {
+    pub(super) fn read(reply: Option<&Value>) -> Result<Self, StoreError> {
+        match reply {
+            Some(Value::Int(0)) => Ok(Self::TurnLost),
+            Some(Value::Int(1)) => Ok(Self::Done),
+            Some(Value::Int(2)) => Ok(Self::Before),
+            _ => Err(unexpected()),
+        }
+    }
+}
+
+/// What a script that is done where there is no memory left begins with.
+pub(super) fn flags(is_done_without_memory: bool) -> &'static str {
+    // Without a flag it is refused as a whole.
+    if is_done_without_memory { "#!lua flags=allow-oom" } else { "#!lua" }
+}
+
+/// Takes back the commit of `committer`, which came behind `before` with its count.
+pub(super) fn revoke(
+    cluster: &Cluster,
+    holder: (&str, u64),
+    committer: &str,
+    (before, count): (u64, u64),
+) -> Result<(), StoreError> {
+    let keys = [Layout::turn(cluster), Layout::intent(cluster), Layout::by(cluster, committer)];
+    let command = Command::script(REVOKE, &keys.each_ref().map(Vec::as_slice))
+        .arg(holder.0)
+        .arg(holder.1)
+        .arg(before + 1)
+        .arg(before)
+        .arg(count);
+    is_done(&cluster.write(&[command])?)
 }
 
 /// Ends a turn. Unless it `is_clean`, the numbers that it may have used are passed over.
@@ -225,10 +296,11 @@ pub(super) fn ended(
         .arg(u8::from(is_clean))
 }
 
-/// Makes a turn last longer.
-pub(super) fn kept(cluster: &Cluster, (holder, fence): (&str, u64)) -> Command {
+/// Makes a turn last longer, if it still is this holder's.
+pub(super) fn keep(cluster: &Cluster, (holder, fence): (&str, u64)) -> Result<(), StoreError> {
     let key = Layout::turn(cluster);
-    Command::script(KEEP, &[&key]).arg(holder).arg(fence).arg(millis(lease(cluster)))
+    let command = Command::script(KEEP, &[&key]).arg(holder).arg(fence).arg(millis(lease(cluster)));
+    is_done(&cluster.write(&[command])?)
 }
 
 /// A turn ends by itself after so long.

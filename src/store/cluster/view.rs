@@ -6,11 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
 
-use redis::Value;
-
+use crate::cluster::Asker;
 use crate::hash;
-use crate::store::cluster::turn;
-use crate::store::cluster::{ClusterStore, Shared};
+use crate::store::cluster::recover::Pending;
+use crate::store::cluster::{ClusterStore, turn};
 use crate::store::damage::Damage;
 use crate::store::{ArticleNumber, Part, Row, Space, State, Store as _, StoreError, View};
 
@@ -29,28 +28,31 @@ pub(super) struct ClusterView {
 
 impl ClusterView {
     pub(super) fn begin(store: ClusterStore) -> Result<Self, StoreError> {
-        let store = ClusterStore { asks_replicas: false, ..store };
+        let store = ClusterStore { asker: Asker::Primary, ..store };
         let holder = format!("{}-view-{:08x}", store.shared.holder, hash::random_64());
         let asking = store.asking(&holder, (0, 0), hash::random_64() >> 1);
         let mut held = store.take_turn(&asking, true)?.ok_or(StoreError::TurnLost)?;
-        store.apply_pending(&holder, &mut held)?;
+        let redone = store.recover(&holder, &mut held, Pending::Finish)?;
         let (until, dropped) = channel::<()>();
-        let shared = Arc::clone(&store.shared);
+        let kept = store.clone();
         let is_lost = Arc::new(AtomicBool::new(false));
         let lost = Arc::clone(&is_lost);
         let keep = move || {
-            let pause = turn::lease(&shared.cluster) / RENEWED_SHARE;
+            let cluster = &kept.shared.cluster;
+            let own = (holder.as_str(), held.fence);
+            let pause = turn::lease(cluster) / RENEWED_SHARE;
             while dropped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
-                let kept = turn::kept(&shared.cluster, (&holder, held.fence));
-                match shared.cluster.write(&[kept]) {
-                    Ok(replies) if replies.first() == Some(&Value::Int(1)) => {}
-                    Ok(_) => lost.store(true, Ordering::Release),
+                match turn::keep(cluster, own) {
+                    Ok(()) => {}
+                    Err(StoreError::TurnLost) => lost.store(true, Ordering::Release),
                     Err(error) => {
                         tracing::warn!(%error, "the turn that a copy is made in cannot be kept");
                     }
                 }
             }
-            end(&shared, (&holder, held.fence), held.seq);
+            if let Err(error) = kept.end_recovered(own, held.seq, &redone) {
+                tracing::warn!(%error, "the turn that a copy was made in ends by itself");
+            }
         };
         let thread = thread::Builder::new().name("view".to_owned()).spawn(keep);
         thread.map_err(|_| StoreError::Damaged("no thread can be started"))?;
@@ -64,13 +66,6 @@ impl ClusterView {
         } else {
             Ok(&self.store)
         }
-    }
-}
-
-fn end(shared: &Shared, holder: (&str, u64), applied: u64) {
-    let ended = turn::ended(&shared.cluster, holder, applied, true);
-    if let Err(error) = shared.cluster.write(&[ended]) {
-        tracing::warn!(%error, "the turn that a copy was made in ends by itself");
     }
 }
 

@@ -1,0 +1,130 @@
+//! What a node's writer asks before it has to, and what it holds back: both go with its next
+//! batch, so that a commit takes few of them.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use redis::Value;
+
+use crate::cluster::batch::Lanes;
+use crate::cluster::{Cluster, ClusterError, Command};
+use crate::hash::HashMap;
+
+/// A command as it goes over the wire.
+type Wire = Vec<u8>;
+
+/// What is done with the replies to writes that were held back.
+type Done = Box<dyn FnOnce(&[Value]) + Send>;
+
+/// What waits for the next batch of the writer, and what came with the last ones.
+#[derive(Default)]
+pub(super) struct Ahead(Mutex<Waiting>);
+
+#[derive(Default)]
+struct Waiting {
+    asked: Vec<Command>,
+    known: HashMap<Wire, Value>,
+    held: Vec<(Vec<Command>, Done)>,
+}
+
+impl Ahead {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Cluster {
+    /// Asks with the next batch of the writer.
+    pub(crate) fn ask_ahead(&self, commands: impl IntoIterator<Item = Command>) {
+        self.ahead.lock().asked.extend(commands);
+    }
+
+    /// The replies to what the writer asks: those that are known already, and the others
+    /// in one batch with what was asked ahead.
+    pub(super) fn ask_as_writer(&self, commands: &[Command]) -> Result<Vec<Value>, ClusterError> {
+        let wires: Vec<Wire> = commands.iter().map(Command::wire).collect();
+        let (mut replies, asked) = {
+            let mut waiting = self.ahead.lock();
+            let replies: Vec<Option<Value>> =
+                wires.iter().map(|it| waiting.known.get(it).cloned()).collect();
+            if replies.iter().all(Option::is_some) {
+                return Ok(replies.into_iter().flatten().collect());
+            }
+            (replies, std::mem::take(&mut waiting.asked))
+        };
+        let mut wanted: HashMap<Wire, Vec<usize>> = HashMap::default();
+        let mut batch: Vec<Command> = Vec::new();
+        for (at, (command, wire)) in commands.iter().zip(&wires).enumerate() {
+            if replies.get(at).is_some_and(Option::is_none) {
+                let places = wanted.entry(wire.clone()).or_default();
+                if places.is_empty() {
+                    batch.push(command.clone());
+                }
+                places.push(at);
+            }
+        }
+        let is_new = |it: &Command| !wanted.contains_key(&it.wire());
+        batch.extend(asked.into_iter().filter(is_new));
+        let came = self.run(&batch, Lanes::READ)?;
+        let mut waiting = self.ahead.lock();
+        for (command, value) in batch.iter().zip(came) {
+            let wire = command.wire();
+            for place in wanted.get(&wire).into_iter().flatten() {
+                if let Some(reply) = replies.get_mut(*place) {
+                    *reply = Some(value.clone());
+                }
+            }
+            waiting.known.insert(wire, value);
+        }
+        Ok(replies.into_iter().flatten().collect())
+    }
+
+    /// Writes, and asks in the same batch what was asked ahead.
+    pub(crate) fn write_and_ask(&self, commands: &[Command]) -> Result<Vec<Value>, ClusterError> {
+        let asked = std::mem::take(&mut self.ahead.lock().asked);
+        let mut batch = commands.to_vec();
+        batch.extend(asked);
+        let mut replies = self.run(&batch, Lanes::Split { writes: commands.len() })?;
+        let known = replies.split_off(commands.len());
+        let asked = batch.iter().skip(commands.len());
+        self.ahead.lock().known.extend(asked.map(Command::wire).zip(known));
+        Ok(replies)
+    }
+
+    /// Holds writes back until [`Cluster::write_held`].
+    pub(crate) fn hold(
+        &self,
+        commands: Vec<Command>,
+        done: impl FnOnce(&[Value]) + Send + 'static,
+    ) {
+        self.ahead.lock().held.push((commands, Box::new(done)));
+    }
+
+    /// Writes, with what was held back, in one batch. The replies to what is written now.
+    pub(crate) fn write_held(&self, commands: Vec<Command>) -> Result<Vec<Value>, ClusterError> {
+        let held = std::mem::take(&mut self.ahead.lock().held);
+        let (own, mut batch) = (commands.len(), commands);
+        let mut places = Vec::with_capacity(held.len());
+        for (commands, done) in held {
+            places.push((batch.len()..batch.len() + commands.len(), done));
+            batch.extend(commands);
+        }
+        let mut replies = self.write(&batch)?;
+        for (place, done) in places {
+            done(replies.get(place).unwrap_or_default());
+        }
+        replies.truncate(own);
+        Ok(replies)
+    }
+
+    /// Forgets what was asked ahead and what is held back.
+    pub(crate) fn forget_ahead(&self) {
+        let waiting = std::mem::take(&mut *self.ahead.lock());
+        drop(waiting);
+    }
+}
+
+impl Command {
+    fn wire(&self) -> Wire {
+        self.cmd.get_packed_command()
+    }
+}

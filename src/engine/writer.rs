@@ -180,6 +180,8 @@ pub(super) struct Others {
     pub(super) shelf_seen: u64,
     /// Whether this node wrote last.
     wrote_last: bool,
+    /// Whether nobody else wrote before its last turn with something to write.
+    was_alone: bool,
     /// Whether others have written what it has not looked at.
     is_behind: bool,
     /// Whether something of a commit was sent that is not stored.
@@ -319,8 +321,8 @@ impl Committer {
         if jobs.is_empty() && !sweeps && !is_idle {
             return (0, true);
         }
-        if self.others.wrote_last {
-            // Nobody else wrote, likely: what will be asked comes with the turn.
+        if self.others.was_alone {
+            // Nobody else has written, likely: what will be asked comes with the turn.
             self.prefetch(&jobs);
         }
         let turn = match self.begin(&jobs) {
@@ -407,6 +409,9 @@ impl Committer {
         }
         self.others.has_sent = false;
         self.others.is_behind |= turn.is_foreign;
+        if !jobs.is_empty() {
+            self.others.was_alone = !turn.is_foreign;
+        }
         if !turn.redone.is_empty() {
             let features = self.core.features(turn.redone)?;
             let entries: Vec<Entry> = features.iter().map(|it| it.1.entry(*it.0)).collect();

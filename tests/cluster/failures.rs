@@ -222,8 +222,27 @@ fn a_cluster_without_memory_refuses_writes_and_loses_nothing() {
             assert!(cluster.ask(node.port, &["CONFIG", "SET", "maxmemory", bytes]).contains("OK"));
         }
     };
+    let one = cluster.ask(cluster.nodes[0].port, &["CONFIG", "SET", "maxmemory", "1mb"]);
+    assert!(one.contains("OK"));
+    for number in 50..60_u32 {
+        // The others have done their part, which is taken back.
+        let id = number.to_string();
+        if put(&engine, article(&id, &text(number))).is_ok() {
+            stored.push(number);
+            continue;
+        }
+        let error = engine.article(&ArticleId::new(&id).unwrap()).unwrap_err();
+        assert!(matches!(error, EngineError::ArticleNotFound(_)), "{error}");
+        let teaser = TeaserRequest::of(words(number * 100 + 5, 20));
+        let answer = engine.match_teasers(vec![teaser]).remove(0).unwrap();
+        assert!(answer.matches.iter().all(|it| it.id.as_str() != id), "{answer:?}");
+    }
+    assert_eq!(engine.stats().unwrap().article_count, stored.len() as u64);
     limit("1mb");
     for number in 50..55_u32 {
+        if stored.contains(&number) {
+            continue;
+        }
         let error = put(&engine, article(&number.to_string(), &text(number))).unwrap_err();
         let is_full = match &error {
             EngineError::Store(it) => {
@@ -243,10 +262,12 @@ fn a_cluster_without_memory_refuses_writes_and_loses_nothing() {
     limit("0");
     for number in 50..60_u32 {
         put(&engine, article(&number.to_string(), &text(number))).unwrap();
-        stored.push(number);
     }
-    for number in stored {
+    for number in 1..60_u32 {
         engine.article(&ArticleId::new(number.to_string()).unwrap()).unwrap();
+        let teaser = TeaserRequest::of(words(number * 100 + 5, 20));
+        let answer = engine.match_teasers(vec![teaser]).remove(0).unwrap();
+        assert_eq!(answer.matches[0].id.as_str(), number.to_string());
     }
     assert_eq!(engine.stats().unwrap().article_count, 59);
     is_sound(&settings);

@@ -13,6 +13,7 @@ mod failures;
 mod nodes;
 #[path = "../pages.rs"]
 mod pages;
+mod recovery;
 #[path = "../standing.rs"]
 mod standing;
 #[path = "../store.rs"]

@@ -2,10 +2,9 @@
 //! order. It takes what has gathered while the last commit was under way, and commits it
 //! as one (group commit).
 
-use std::cell::Cell;
-use std::collections::BTreeMap;
+mod turn;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -16,20 +15,19 @@ use crate::engine::commit::Commit;
 use crate::engine::commit::doubt::Doubt;
 use crate::engine::core::Core;
 use crate::engine::error::EngineError;
-use crate::engine::expiry::{self, Expiry};
+use crate::engine::expiry::Expiry;
 use crate::engine::prepare::Prepared;
 use crate::engine::put::{OnDuplicate, PutAnswer};
 use crate::engine::record::Learner;
-use crate::engine::rows::Counter;
 use crate::engine::teaser::{TeaserAnswer, TeaserRequest};
 use crate::engine::transfer::import::{ImportJob, Progress};
 use crate::engine::watch::record::TeaserId;
 use crate::engine::watch::shelf;
+use crate::engine::writer::turn::Others;
 use crate::hash::HashSet;
+use crate::index::Filter;
 use crate::index::keys::Keys;
-use crate::index::{Entry, Filter};
 use crate::matching::overlap::Relation;
-use crate::store::{RowKey, Store};
 use crate::text::tokens::Tokens;
 
 /// Jobs that wait for the writer, at most; callers wait beyond that.
@@ -173,36 +171,6 @@ pub(super) struct Committer {
     failure_logged: Option<Duration>,
 }
 
-/// What is known of what other nodes write.
-#[derive(Debug, Default)]
-pub(super) struct Others {
-    /// Where the log of teasers that came and went is read on.
-    pub(super) shelf_seen: u64,
-    /// Whether this node wrote last.
-    wrote_last: bool,
-    /// Whether nobody else wrote before its last turn with something to write.
-    was_alone: bool,
-    /// Whether others have written what it has not looked at.
-    is_behind: bool,
-    /// Whether something of a commit was sent that is not stored.
-    pub(super) has_sent: bool,
-    /// Counters as the last commit left them, as long as nobody else writes.
-    pub(super) counters: BTreeMap<RowKey, Option<Vec<u8>>>,
-}
-
-/// Ends the turn to write.
-struct TurnGuard {
-    store: Arc<dyn Store>,
-    /// Whether all that was done in it is committed, or nothing was.
-    is_clean: Cell<bool>,
-}
-
-impl Drop for TurnGuard {
-    fn drop(&mut self) {
-        self.store.end(self.is_clean.get());
-    }
-}
-
 /// How far the teasers that wait were matched again.
 #[derive(Debug, Default)]
 pub(super) struct Recheck {
@@ -321,7 +289,7 @@ impl Committer {
         if jobs.is_empty() && !sweeps && !is_idle {
             return (0, true);
         }
-        if self.others.was_alone {
+        if self.others.turns_alone > 0 {
             // Nobody else has written, likely: what will be asked comes with the turn.
             self.prefetch(&jobs);
         }
@@ -361,78 +329,6 @@ impl Committer {
         }
         self.learn(&done.words);
         (done.changes, done.is_stored)
-    }
-
-    /// Learns of teasers while others have the turn.
-    fn follow(&mut self) {
-        match shelf::follow(&self.core, self.others.shelf_seen) {
-            Ok(seen) => self.others.shelf_seen = seen,
-            Err(error) => tracing::debug!(%error, "what others wrote is looked at later"),
-        }
-        self.core.notify();
-    }
-
-    /// Removes what interrupted commits left: first what it would be found by.
-    fn sweep(&self) -> Result<(), EngineError> {
-        let Some(orphans) = self.core.store.orphans()? else { return Ok(()) };
-        let mut entries = Vec::new();
-        for (number, features) in &orphans.features {
-            // What was written by half is found by nothing that could be told.
-            entries.extend(self.core.decode(*number, features).ok().map(|it| it.entry(*number)));
-        }
-        self.core.index.remove(&entries)?;
-        self.core.store.forget_orphans(&orphans)?;
-        tracing::info!(records = entries.len(), "removed what an interrupted commit left");
-        Ok(())
-    }
-
-    /// Says what the jobs will ask for.
-    fn prefetch(&self, jobs: &[Job]) {
-        let core = &self.core;
-        if !core.is_far() || jobs.is_empty() {
-            return;
-        }
-        let ids: Vec<&str> = jobs.iter().filter_map(|it| Some(it.id()?.as_str())).collect();
-        core.store.prefetch(&ids, &[]);
-        let keys: Vec<&Keys> = jobs.iter().filter_map(Job::keys).collect();
-        if !keys.is_empty() {
-            core.index.prefetch(&keys);
-        }
-    }
-
-    /// Takes the turn to write, and learns what others have written since the last one.
-    fn begin(&mut self, jobs: &[Job]) -> Result<Option<TurnGuard>, EngineError> {
-        let Some(turn) = self.core.store.begin(!jobs.is_empty())? else { return Ok(None) };
-        let guard = TurnGuard { store: Arc::clone(&self.core.store), is_clean: Cell::new(false) };
-        if let Some(next) = turn.next {
-            self.next = next.0;
-        }
-        self.others.has_sent = false;
-        self.others.is_behind |= turn.is_foreign;
-        if !jobs.is_empty() {
-            self.others.was_alone = !turn.is_foreign;
-        }
-        if !turn.redone.is_empty() {
-            let features = self.core.features(turn.redone)?;
-            let entries: Vec<Entry> = features.iter().map(|it| it.1.entry(*it.0)).collect();
-            self.core.index.restore(&entries)?;
-        }
-        if self.others.is_behind {
-            self.others.wrote_last = false;
-            self.others.counters.clear();
-            let own = [Progress::row(), expiry::row()];
-            let rows: Vec<RowKey> = Counter::rows().into_iter().chain(own).collect();
-            self.core.store.prefetch(&[], &rows);
-            self.prefetch(jobs);
-            self.others.shelf_seen = shelf::follow(&self.core, self.others.shelf_seen)?;
-            self.is_importing = Progress::under_way(self.core.store.as_ref())?.is_some();
-            if self.core.words()?.is_some() {
-                self.learner = None;
-            }
-            self.core.notify();
-            self.others.is_behind = false;
-        }
-        Ok(Some(guard))
     }
 
     /// Whether nothing but an import is written. How its last part ended may not have been

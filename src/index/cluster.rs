@@ -3,11 +3,11 @@
 //! know more of the articles; what is proposed from them is the same as from memory
 //! (`propose`), but for keys with more postings than are listed.
 
+mod append;
 mod fetched;
 mod group;
 mod tidy;
 
-use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,8 +17,9 @@ use redis::Value;
 use crate::clock::Clock;
 use crate::cluster::{Asker, Cluster, ClusterError, ClusterSettings, Command, reply};
 use crate::hash::HashMap;
+use crate::index::cluster::append::Staged;
 use crate::index::cluster::fetched::{COLUMN_BYTES, Column, Fetched, FetchedColumns};
-use crate::index::cluster::group::{Groups, Kind, Place, Posting};
+use crate::index::cluster::group::{Groups, Kind, Place};
 use crate::index::cluster::tidy::Tidy;
 use crate::index::keys::Keys;
 use crate::index::propose::{Lists as _, Proposer, block_keys};
@@ -41,11 +42,6 @@ const CANDIDATES_AHEAD_MAX: usize = 32;
 /// For how long the number of articles is not asked for again, in milliseconds.
 const COUNT_FRESH_MS: u64 = 200;
 
-/// Appends, also where there is no memory left.
-const APPEND_FULL: &str = r"#!lua flags=allow-oom
-return redis.call('APPEND', KEYS[1], ARGV[1])
-";
-
 /// An index in a cluster.
 #[derive(Debug, Clone)]
 pub struct ClusterIndex {
@@ -66,36 +62,6 @@ struct Shared {
     counted_ms: AtomicU64,
     tidy: Tidy,
 }
-
-/// Articles of a commit in the making.
-#[derive(Debug, Default)]
-struct Staged {
-    entries: BTreeMap<u32, Entry>,
-    by_key: HashMap<(Kind, u64), Vec<u32>>,
-}
-
-impl Staged {
-    fn insert(&mut self, entry: &Entry) {
-        for key in keys_of(entry) {
-            self.by_key.entry(key).or_default().push(entry.number.0);
-        }
-        self.entries.insert(entry.number.0, entry.clone());
-    }
-
-    /// Says whether it was there.
-    fn remove(&mut self, entry: &Entry) -> bool {
-        let Some(entry) = self.entries.remove(&entry.number.0) else { return false };
-        for key in keys_of(&entry) {
-            if let Some(numbers) = self.by_key.get_mut(&key) {
-                numbers.retain(|it| *it != entry.number.0);
-            }
-        }
-        true
-    }
-}
-
-/// What is appended to groups.
-type Postings = BTreeMap<(Kind, u64), Vec<u8>>;
 
 /// What was fetched for some questions.
 #[derive(Default)]
@@ -283,85 +249,6 @@ impl ClusterIndex {
             }
         }
         Ok(())
-    }
-
-    /// Counts postings that come or go. About: what is tried again is counted again.
-    fn count(&self, groups: &Postings, is_gone: bool) -> Vec<Command> {
-        let mut count_of: BTreeMap<Kind, i64> = BTreeMap::new();
-        for ((kind, _), bytes) in groups {
-            let count = i64::try_from(bytes.len() / kind.bytes()).unwrap_or(0);
-            *count_of.entry(*kind).or_default() += if is_gone { -count } else { count };
-        }
-        let count = |(kind, count): (Kind, i64)| {
-            let key = self.postings_key();
-            Command::new("HINCRBY", &key).arg(kind.letter().to_string()).arg(count)
-        };
-        count_of.into_iter().map(count).collect()
-    }
-
-    fn postings_key(&self) -> Vec<u8> {
-        self.shared.cluster.key("{turn}:postings")
-    }
-
-    /// Where a column is.
-    fn column(&self, number: u32) -> (Vec<u8>, usize) {
-        let key = self.shared.cluster.key(format_args!("c:{}", number / COLUMNS_TOGETHER));
-        (key, (number % COLUMNS_TOGETHER) as usize * COLUMN_BYTES)
-    }
-
-    /// The postings, those of a group together.
-    fn postings(&self, entries: &[Entry], is_gone: bool) -> Postings {
-        let mut groups = Postings::new();
-        for entry in entries {
-            let simhash = entry.keys.sketch.simhash;
-            for (kind, key) in keys_of(entry) {
-                let place = self.shared.groups.place(kind, key);
-                let bytes = groups.entry((kind, place.group)).or_default();
-                group::append(bytes, place, entry.number.0, Posting { simhash, is_gone });
-            }
-        }
-        groups
-    }
-
-    /// Sets columns, and counts postings.
-    fn beside(&self, entries: &[Entry], groups: &Postings, is_gone: bool) -> Vec<Command> {
-        let columns = entries.iter().map(|entry| {
-            let (key, start) = self.column(entry.number.0);
-            let bytes = if is_gone { [0; COLUMN_BYTES] } else { Column::of(entry).encode() };
-            Command::new("SETRANGE", &key).arg(start).arg(&bytes[..])
-        });
-        columns.chain(self.count(groups, is_gone)).collect()
-    }
-
-    fn append(&self, groups: &Postings) -> Vec<Command> {
-        let key = |it: &(Kind, u64)| self.shared.groups.key(it.0, it.1);
-        groups
-            .iter()
-            .map(|(group, bytes)| Command::new("APPEND", &key(group)).arg(&bytes[..]))
-            .collect()
-    }
-
-    /// The same where there is no memory left: what frees it in the end, or was acknowledged.
-    fn append_always(&self, groups: &Postings) -> Result<(), IndexError> {
-        let key = |it: &(Kind, u64)| self.shared.groups.key(it.0, it.1);
-        let append = groups
-            .iter()
-            .map(|(group, bytes)| Command::script(APPEND_FULL, &[&key(group)]).arg(&bytes[..]));
-        self.shared.cluster.write(&append.collect::<Vec<_>>())?;
-        Ok(())
-    }
-}
-
-impl Shared {
-    /// Looks at how much groups have by now.
-    fn have_grown(&self, groups: &Postings, replies: &[Value]) {
-        for ((group, bytes), reply) in groups.iter().zip(replies) {
-            if let Value::Int(len) = reply {
-                let len = usize::try_from(*len).unwrap_or(0);
-                self.tidy.has_grown(*group, bytes.len(), len);
-            }
-        }
-        self.counted_ms.store(0, Ordering::Release);
     }
 }
 

@@ -115,8 +115,10 @@ impl Broken<'_> {
 
     fn turn(&self, arguments: &[&str]) -> String {
         let key = self.key("{turn}");
-        let command: Vec<&str> =
-            [arguments[0], key.as_str()].into_iter().chain(arguments[1..].iter().copied()).collect();
+        let command: Vec<&str> = [arguments[0], key.as_str()]
+            .into_iter()
+            .chain(arguments[1..].iter().copied())
+            .collect();
         cli(self.settings, &command).trim().to_owned()
     }
 
@@ -222,8 +224,12 @@ fn what_came_without_its_postings_is_found_all_the_same() {
         record
     };
     let (article_of, features) = (read(Part::Article), read(Part::Features));
-    let insert =
-        Write::Insert { number: ArticleNumber(0), id: "b".to_owned(), article: article_of, features };
+    let insert = Write::Insert {
+        number: ArticleNumber(0),
+        id: "b".to_owned(),
+        article: article_of,
+        features,
+    };
     let (store, _) = index::cluster::open(settings.clone(), Clock::system()).unwrap();
     store.begin(true).unwrap().unwrap();
     store.commit(&[insert]).unwrap();

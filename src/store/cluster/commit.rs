@@ -10,8 +10,8 @@ use crate::cluster::{Asker, ClusterError, Command, varied};
 use crate::hash;
 use crate::store::cluster::intent::Intent;
 use crate::store::cluster::recover::{Applied, Pending};
-use crate::store::cluster::turn::{self, Asking, Committed, Held, Proposal, Taken};
-use crate::store::cluster::{ClusterStore, list};
+use crate::store::cluster::turn::{self, Asking, Committed, Goal, Held, Taken};
+use crate::store::cluster::{ClusterStore, list, unexpected};
 use crate::store::{ArticleNumber, Part, Space, StoreError, Turn, Write};
 
 /// Bytes of records that one batch brings, at most, but for one record.
@@ -111,31 +111,12 @@ impl ClusterStore {
     /// Does all of the writes or none, with what is held back.
     pub(super) fn commit_all(&self, writes: &[Write]) -> Result<(), StoreError> {
         let mut turn = self.own_turn();
-        let mut held = turn.held.clone().ok_or(StoreError::Damaged("a commit without a turn"))?;
+        let held = turn.held.clone().ok_or(StoreError::Damaged("a commit without a turn"))?;
         turn.is_unclean = true;
         let records = self.write_first(writes)?;
-        let count = |of: fn(&Write) -> bool| writes.iter().filter(|it| of(it)).count() as u64;
-        let inserted = count(|it| matches!(it, Write::Insert { .. }));
-        let removed = self.still_there(writes)?;
-        let next = writes.iter().fold(held.next, |next, it| match it {
-            Write::Insert { number, .. } => next.max(number.0.saturating_add(1)),
-            Write::Reserve { next: reserved } => next.max(reserved.0),
-            Write::Remove { .. } | Write::Set { .. } | Write::Unset { .. } => next,
-        });
-        let (seq, fence, before) = (held.seq + 1, held.fence, held.count);
-        let mut intent = self.intent(seq, before, writes);
-        let count = (before + inserted).saturating_sub(removed);
-        let adds = |it: &Write| matches!(it, Write::Insert { .. } | Write::Set { .. });
-        let only_removes = removed > 0 && !writes.iter().any(|it| adds(it) && !is_counter(it));
-        let bytes = intent.encode();
-        let proposal = Proposal { fence, seq, next, count, intent: &bytes, only_removes };
-        let mut batch = vec![turn::commit(&self.shared.cluster, &self.shared.holder, &proposal)];
-        let applies = intent.commands(self.layout(), fence, only_removes);
-        let applied = 1..1 + applies.len();
-        batch.extend(applies);
-        batch.extend(records);
-        turn.in_doubt = Some(seq);
-        let replies = match self.shared.cluster.write_held(batch) {
+        let (mut intent, goal) = self.goal(&held, writes)?;
+        turn.in_doubt = Some(goal.seq);
+        let replies = match self.send(&goal, &intent, records) {
             Ok(replies) => replies,
             // It can be taken back at once, unless the cluster does not answer.
             Err(error @ (ClusterError::Full(_) | ClusterError::Refused { .. })) => {
@@ -148,7 +129,8 @@ impl ClusterStore {
             }
             Err(error) => return Err(StoreError::ClusterInDoubt(Box::new(error))),
         };
-        match Committed::read(replies.first())? {
+        let (committed, applied) = replies.split_first().ok_or_else(unexpected)?;
+        match Committed::read(committed)? {
             Committed::Done => {}
             Committed::Before => return Err(StoreError::TurnEnded),
             Committed::TurnLost => {
@@ -157,28 +139,80 @@ impl ClusterStore {
                 return Err(StoreError::TurnLost);
             }
         }
-        (held.seq, held.next, held.count) = (seq, next, count);
-        let holder = &self.shared.holder;
-        match Applied::read(replies.get(applied).unwrap_or_default())? {
-            Applied::Done => {}
-            Applied::TurnOver => return Err(StoreError::TurnEnded),
-            Applied::Behind(ahead) => {
-                self.go_behind(holder, &mut held, (&mut intent, ahead)).map_err(in_doubt)?;
-            }
-        }
+        let mut held = Held { seq: goal.seq, next: goal.next, count: goal.count, ..held };
+        self.is_applied(applied, &mut held, &mut intent)?;
         if self.shared.clock.since(turn.since) >= turn::lease(&self.shared.cluster) {
             // Another may have found it by half, and have taken it back.
-            turn::keep(&self.shared.cluster, (holder, fence)).map_err(|_| StoreError::TurnEnded)?;
+            let own = (self.shared.holder.as_str(), held.fence);
+            turn::keep(&self.shared.cluster, own).map_err(|_| StoreError::TurnEnded)?;
         }
-        self.shared
-            .cluster
-            .write(&intent.removals(self.layout()))
-            .map_err(|it| in_doubt(it.into()))?;
+        let removals = self.shared.cluster.write(&intent.removals(self.layout()));
+        removals.map_err(|it| StoreError::ClusterInDoubt(Box::new(it)))?;
         turn.in_doubt = None;
         turn.is_unclean = false;
         turn.known_seq = held.seq;
         turn.held = Some(held);
         Ok(())
+    }
+
+    /// What writes come to.
+    fn goal(&self, held: &Held, writes: &[Write]) -> Result<(Intent, Goal), StoreError> {
+        let count = |of: fn(&Write) -> bool| writes.iter().filter(|it| of(it)).count() as u64;
+        let inserted = count(|it| matches!(it, Write::Insert { .. }));
+        let removed = self.still_there(writes)?;
+        let next = writes.iter().fold(held.next, |next, it| match it {
+            Write::Insert { number, .. } => next.max(number.0.saturating_add(1)),
+            Write::Reserve { next: reserved } => next.max(reserved.0),
+            Write::Remove { .. } | Write::Set { .. } | Write::Unset { .. } => next,
+        });
+        let adds = |it: &Write| matches!(it, Write::Insert { .. } | Write::Set { .. });
+        let goal = Goal {
+            fence: held.fence,
+            seq: held.seq + 1,
+            next,
+            count: (held.count + inserted).saturating_sub(removed),
+            only_removes: removed > 0 && !writes.iter().any(|it| adds(it) && !is_counter(it)),
+        };
+        Ok((self.intent(goal.seq, held.count, writes), goal))
+    }
+
+    /// Sends it all: the replies to the commit, then to its steps.
+    fn send(
+        &self,
+        goal: &Goal,
+        intent: &Intent,
+        records: Vec<Command>,
+    ) -> Result<Vec<Value>, ClusterError> {
+        let cluster = &self.shared.cluster;
+        let mut batch = vec![turn::commit(cluster, &self.shared.holder, (goal, &intent.encode()))];
+        batch.extend(intent.commands(self.layout(), goal.fence, goal.only_removes));
+        let told = batch.len();
+        batch.extend(records);
+        let mut replies = cluster.write_held(batch)?;
+        replies.truncate(told);
+        Ok(replies)
+    }
+
+    fn is_applied(
+        &self,
+        replies: &[Value],
+        held: &mut Held,
+        intent: &mut Intent,
+    ) -> Result<(), StoreError> {
+        match Applied::read(replies)? {
+            Applied::Done => Ok(()),
+            Applied::TurnOver => Err(StoreError::TurnEnded),
+            Applied::Behind(ahead) => {
+                let done = self.go_behind(&self.shared.holder, held, (intent, ahead));
+                done.map_err(|error| {
+                    if let StoreError::Cluster(error) = error {
+                        StoreError::ClusterInDoubt(error)
+                    } else {
+                        error
+                    }
+                })
+            }
+        }
     }
 
     pub(super) fn own_turn(&self) -> MutexGuard<'_, OwnTurn> {
@@ -269,9 +303,4 @@ impl ClusterStore {
         }
         intent
     }
-}
-
-/// The same of a commit of which it is not known whether it is stored.
-fn in_doubt(error: StoreError) -> StoreError {
-    if let StoreError::Cluster(error) = error { StoreError::ClusterInDoubt(error) } else { error }
 }

@@ -212,28 +212,28 @@ fn is_done(replies: &[Value]) -> Result<(), StoreError> {
     if matches!(replies.first(), Some(Value::Int(1))) { Ok(()) } else { Err(StoreError::TurnLost) }
 }
 
-/// What is known of a commit that was asked for.
-pub(super) struct Proposal<'a> {
+/// What a commit comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Goal {
     pub(super) fence: u64,
     pub(super) seq: u64,
     pub(super) next: u32,
     pub(super) count: u64,
-    pub(super) intent: &'a [u8],
     /// Whether it frees memory, so that it is done where there is none.
     pub(super) only_removes: bool,
 }
 
 /// Commits, if the turn is still this holder's; see [`Committed`].
-pub(super) fn commit(cluster: &Cluster, holder: &str, proposal: &Proposal<'_>) -> Command {
+pub(super) fn commit(cluster: &Cluster, holder: &str, (goal, intent): (&Goal, &[u8])) -> Command {
     let keys = [Layout::turn(cluster), Layout::intent(cluster), Layout::by(cluster, holder)];
-    let script = format!("{}{COMMIT}", flags(proposal.only_removes));
+    let script = format!("{}{COMMIT}", flags(goal.only_removes));
     Command::script(&script, &keys.each_ref().map(Vec::as_slice))
         .arg(holder)
-        .arg(proposal.fence)
-        .arg(proposal.seq)
-        .arg(proposal.next)
-        .arg(proposal.count)
-        .arg(proposal.intent)
+        .arg(goal.fence)
+        .arg(goal.seq)
+        .arg(goal.next)
+        .arg(goal.count)
+        .arg(intent)
         .arg(REMEMBERED.as_secs())
 }
 
@@ -248,11 +248,11 @@ pub(super) enum Committed {
 }
 
 impl Committed {
-    pub(super) fn read(reply: Option<&Value>) -> Result<Self, StoreError> {
-        match reply {
-            Some(Value::Int(0)) => Ok(Self::TurnLost),
-            Some(Value::Int(1)) => Ok(Self::Done),
-            Some(Value::Int(2)) => Ok(Self::Before),
+    pub(super) fn read(reply: &Value) -> Result<Self, StoreError> {
+        match number(reply)? {
+            0 => Ok(Self::TurnLost),
+            1 => Ok(Self::Done),
+            2 => Ok(Self::Before),
             _ => Err(unexpected()),
         }
     }

@@ -1,0 +1,127 @@
+//! The turn to write, where other nodes write too, and what the writer learns of what
+//! they wrote.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::engine::error::EngineError;
+use crate::engine::expiry;
+use crate::engine::rows::Counter;
+use crate::engine::transfer::import::Progress;
+use crate::engine::watch::shelf;
+use crate::engine::writer::{Committer, Job};
+use crate::index::Entry;
+use crate::index::keys::Keys;
+use crate::store::{RowKey, Store};
+
+/// What is known of what other nodes write.
+#[derive(Debug, Default)]
+pub(in crate::engine) struct Others {
+    /// Where the log of teasers that came and went is read on.
+    pub(in crate::engine) shelf_seen: u64,
+    /// Whether this node wrote last.
+    pub(super) wrote_last: bool,
+    /// Turns in a row before which nobody else wrote.
+    pub(super) turns_alone: u32,
+    /// Whether others have written what it has not looked at.
+    pub(super) is_behind: bool,
+    /// Whether something of a commit was sent that is not stored.
+    pub(in crate::engine) has_sent: bool,
+    /// Counters as the last commit left them, as long as nobody else writes.
+    pub(in crate::engine) counters: BTreeMap<RowKey, Option<Vec<u8>>>,
+}
+
+/// Ends the turn to write.
+pub(super) struct TurnGuard {
+    store: Arc<dyn Store>,
+    /// Whether all that was done in it is committed, or nothing was.
+    pub(super) is_clean: Cell<bool>,
+}
+
+impl Drop for TurnGuard {
+    fn drop(&mut self) {
+        self.store.end(self.is_clean.get());
+    }
+}
+
+impl Committer {
+    /// Learns of teasers while others have the turn.
+    pub(super) fn follow(&mut self) {
+        match shelf::follow(&self.core, self.others.shelf_seen) {
+            Ok(seen) => self.others.shelf_seen = seen,
+            Err(error) => tracing::debug!(%error, "what others wrote is looked at later"),
+        }
+        self.core.notify();
+    }
+
+    /// Removes what interrupted commits left: first what it would be found by.
+    pub(super) fn sweep(&self) -> Result<(), EngineError> {
+        let Some(orphans) = self.core.store.orphans()? else { return Ok(()) };
+        let mut entries = Vec::new();
+        for (number, features) in &orphans.features {
+            // What was written by half is found by nothing that could be told.
+            entries.extend(self.core.decode(*number, features).ok().map(|it| it.entry(*number)));
+        }
+        self.core.index.remove(&entries)?;
+        self.core.store.forget_orphans(&orphans)?;
+        tracing::info!(records = entries.len(), "removed what an interrupted commit left");
+        Ok(())
+    }
+
+    /// Says what the jobs will ask for.
+    pub(super) fn prefetch(&self, jobs: &[Job]) {
+        let core = &self.core;
+        if !core.is_far() || jobs.is_empty() {
+            return;
+        }
+        let ids: Vec<&str> = jobs.iter().filter_map(|it| Some(it.id()?.as_str())).collect();
+        core.store.prefetch(&ids, &[]);
+        let keys: Vec<&Keys> = jobs.iter().filter_map(Job::keys).collect();
+        if !keys.is_empty() {
+            core.index.prefetch(&keys);
+        }
+    }
+
+    /// Takes the turn to write, and learns what others have written since the last one.
+    pub(super) fn begin(&mut self, jobs: &[Job]) -> Result<Option<TurnGuard>, EngineError> {
+        let Some(turn) = self.core.store.begin(!jobs.is_empty())? else { return Ok(None) };
+        let guard = TurnGuard { store: Arc::clone(&self.core.store), is_clean: Cell::new(false) };
+        if let Some(next) = turn.next {
+            self.next = next.0;
+        }
+        self.others.has_sent = false;
+        self.others.is_behind |= turn.is_foreign;
+        if !jobs.is_empty() {
+            let turns = self.others.turns_alone.saturating_add(1);
+            self.others.turns_alone = if turn.is_foreign { 0 } else { turns };
+        }
+        if !turn.redone.is_empty() {
+            let features = self.core.features(turn.redone)?;
+            let entries: Vec<Entry> = features.iter().map(|it| it.1.entry(*it.0)).collect();
+            self.core.index.restore(&entries)?;
+        }
+        if self.others.is_behind {
+            self.catch_up(jobs)?;
+        }
+        Ok(Some(guard))
+    }
+
+    /// Learns what others have written.
+    fn catch_up(&mut self, jobs: &[Job]) -> Result<(), EngineError> {
+        self.others.wrote_last = false;
+        self.others.counters.clear();
+        let own = [Progress::row(), expiry::row()];
+        let rows: Vec<RowKey> = Counter::rows().into_iter().chain(own).collect();
+        self.core.store.prefetch(&[], &rows);
+        self.prefetch(jobs);
+        self.others.shelf_seen = shelf::follow(&self.core, self.others.shelf_seen)?;
+        self.is_importing = Progress::under_way(self.core.store.as_ref())?.is_some();
+        if self.core.words()?.is_some() {
+            self.learner = None;
+        }
+        self.core.notify();
+        self.others.is_behind = false;
+        Ok(())
+    }
+}

@@ -242,6 +242,10 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// failed may be somewhere.
     fn end(&self, is_clean: bool);
 
+    /// Which turn was the last, if nobody has one: where two looks give the same, nothing was
+    /// half done between.
+    fn quiet(&self) -> Result<Option<u64>, StoreError>;
+
     /// Some of what interrupted commits left behind, if it is known and old enough.
     fn orphans(&self) -> Result<Option<Orphans>, StoreError>;
 

@@ -7,7 +7,7 @@ use redis::Value;
 
 use crate::cluster::batch::Lanes;
 use crate::cluster::{Cluster, ClusterError, Command};
-use crate::hash::HashMap;
+use crate::hash::{HashMap, HashSet};
 
 /// A command as it goes over the wire.
 type Wire = Vec<u8>;
@@ -38,49 +38,44 @@ impl Cluster {
         self.ahead.lock().asked.extend(commands);
     }
 
-    /// The replies to what the writer asks: those that are known already, and the others
-    /// in one batch with what was asked ahead.
+    /// The replies to what the writer asks: those that came ahead, which are given once, and
+    /// the others in one batch with what was asked ahead.
     pub(super) fn ask_as_writer(&self, commands: &[Command]) -> Result<Vec<Value>, ClusterError> {
         let wires: Vec<Wire> = commands.iter().map(Command::wire).collect();
         let (mut replies, asked) = {
             let mut waiting = self.ahead.lock();
             let replies: Vec<Option<Value>> =
-                wires.iter().map(|it| waiting.known.get(it).cloned()).collect();
+                wires.iter().map(|it| waiting.known.remove(it)).collect();
             if replies.iter().all(Option::is_some) {
                 return Ok(replies.into_iter().flatten().collect());
             }
             (replies, std::mem::take(&mut waiting.asked))
         };
-        let mut wanted: HashMap<Wire, Vec<usize>> = HashMap::default();
-        let mut batch: Vec<Command> = Vec::new();
-        for (at, (command, wire)) in commands.iter().zip(&wires).enumerate() {
-            if replies.get(at).is_some_and(Option::is_none) {
-                let places = wanted.entry(wire.clone()).or_default();
-                if places.is_empty() {
-                    batch.push(command.clone());
-                }
-                places.push(at);
+        let missing = replies.iter().zip(0..).filter(|it| it.0.is_none()).map(|it| it.1);
+        let missing: Vec<usize> = missing.collect();
+        let own = |it: &usize| commands.get(*it).cloned();
+        let mut batch: Vec<Command> = missing.iter().filter_map(own).collect();
+        let known: HashSet<&Wire> = wires.iter().collect();
+        batch.extend(asked.into_iter().filter(|it| !known.contains(&it.wire())));
+        let mut came = self.run(&batch, Lanes::READ)?;
+        let ahead = came.split_off(missing.len());
+        for (place, value) in missing.iter().zip(came) {
+            if let Some(reply) = replies.get_mut(*place) {
+                *reply = Some(value);
             }
         }
-        let is_new = |it: &Command| !wanted.contains_key(&it.wire());
-        batch.extend(asked.into_iter().filter(is_new));
-        let came = self.run(&batch, Lanes::READ)?;
-        let mut waiting = self.ahead.lock();
-        for (command, value) in batch.iter().zip(came) {
-            let wire = command.wire();
-            for place in wanted.get(&wire).into_iter().flatten() {
-                if let Some(reply) = replies.get_mut(*place) {
-                    *reply = Some(value.clone());
-                }
-            }
-            waiting.known.insert(wire, value);
-        }
+        let asked = batch.iter().skip(missing.len()).map(Command::wire);
+        self.ahead.lock().known.extend(asked.zip(ahead));
         Ok(replies.into_iter().flatten().collect())
     }
 
-    /// Writes, and asks in the same batch what was asked ahead.
+    /// Writes, and asks in the same batch what was asked ahead. What came before is forgotten.
     pub(crate) fn write_and_ask(&self, commands: &[Command]) -> Result<Vec<Value>, ClusterError> {
-        let asked = std::mem::take(&mut self.ahead.lock().asked);
+        let asked = {
+            let mut waiting = self.ahead.lock();
+            waiting.known.clear();
+            std::mem::take(&mut waiting.asked)
+        };
         let mut batch = commands.to_vec();
         batch.extend(asked);
         let mut replies = self.run(&batch, Lanes::Split { writes: commands.len() })?;

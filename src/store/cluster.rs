@@ -349,6 +349,17 @@ impl Store for ClusterStore {
         Some(Arc::new(Self { asker: Asker::Writer, ..self.clone() }))
     }
 
+    fn quiet(&self) -> Result<Option<u64>, StoreError> {
+        let cluster = &self.shared.cluster;
+        let is = Command::new("HMGET", &Layout::turn(cluster)).arg("holder").arg("fence");
+        let replies = cluster.read(&[is])?;
+        let [holder, fence] = list(replies.first().unwrap_or(&Value::Nil))? else {
+            return Err(unexpected());
+        };
+        let is_free = reply::bytes(holder).is_none_or(<[u8]>::is_empty);
+        if is_free { number(fence).map(Some) } else { Ok(None) }
+    }
+
     fn prefetch(&self, ids: &[&str], rows: &[RowKey]) {
         let ids = ids.iter().map(|it| self.number_of(it));
         self.shared.cluster.ask_ahead(ids.chain(rows.iter().map(|it| self.row_of(it))));

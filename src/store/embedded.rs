@@ -334,6 +334,10 @@ impl Store for EmbeddedStore {
         Ok(())
     }
 
+    fn quiet(&self) -> Result<Option<u64>, StoreError> {
+        Ok(Some(0))
+    }
+
     fn prefetch(&self, _: &[&str], _: &[RowKey]) {}
 
     fn for_writer(&self) -> Option<Arc<dyn Store>> {

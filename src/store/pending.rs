@@ -117,6 +117,10 @@ impl Store for PendingStore {
         self.under.is_shared()
     }
 
+    fn quiet(&self) -> Result<Option<u64>, StoreError> {
+        self.under.quiet()
+    }
+
     fn prefetch(&self, ids: &[&str], rows: &[RowKey]) {
         self.under.prefetch(ids, rows);
     }

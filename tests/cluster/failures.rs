@@ -13,7 +13,7 @@ use doublon::client::Client;
 use doublon::cluster::{ClusterError, ClusterSettings};
 use doublon::engine::article::ArticleId;
 use doublon::engine::error::EngineError;
-use doublon::engine::put::PutRequest;
+use doublon::engine::put::{PutOutcome, PutRequest};
 use doublon::engine::{Engine, teaser::TeaserRequest};
 use doublon::index::Filter;
 use doublon::matching::verdict::Verdict;
@@ -270,6 +270,40 @@ fn a_cluster_without_memory_refuses_writes_and_loses_nothing() {
         assert_eq!(answer.matches[0].id.as_str(), number.to_string());
     }
     assert_eq!(engine.stats().unwrap().article_count, 59);
+    is_sound(&settings);
+}
+
+#[test]
+fn what_a_commit_removes_is_removed_later_where_it_cannot_be_at_once() {
+    let Some(cluster) = cluster("removals that are refused", 1, &[]) else { return };
+    let settings = cluster.settings("removals");
+    let engine = node(&settings);
+    let permit = |keys: &[&str]| {
+        for node in &cluster.nodes {
+            let rules = ["ACL", "SETUSER", "default", "resetkeys"];
+            let said = cluster.ask(node.port, &[&rules[..], keys].concat());
+            assert!(said.contains("OK"), "{said}");
+        }
+    };
+    put(&engine, article("a", &text(1))).unwrap();
+    let records = |key: &str| {
+        let ports = cluster.nodes.iter().map(|it| cluster.ask(it.port, &["KEYS", key]));
+        ports.collect::<String>()
+    };
+    // The record of number 0 can be read and not removed.
+    let all_else = ["~removals:[^fa]*", "~removals:[fa]:[^0]*", "%R~removals:[fa]:0"];
+    permit(&all_else);
+    let answer = put(&engine, article("a", &text(2))).unwrap();
+    assert_eq!(answer.outcome, PutOutcome::Replaced);
+    let (stored, _) = engine.article(&ArticleId::new("a").unwrap()).unwrap();
+    assert_eq!(stored.article.text, text(2));
+    assert!(records("removals:f:*").contains("f:0"), "its removal was to be refused");
+    permit(&["~*"]);
+    put(&engine, article("b", &text(3))).unwrap();
+    let (stored, _) = engine.article(&ArticleId::new("a").unwrap()).unwrap();
+    assert_eq!(stored.article.text, text(2));
+    assert!(!records("removals:f:*").contains("f:0") && records("removals:f:*").contains("f:1"));
+    assert_eq!(engine.stats().unwrap().article_count, 2);
     is_sound(&settings);
 }
 

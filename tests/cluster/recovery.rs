@@ -9,7 +9,7 @@ use doublon::cluster::{Cluster, ClusterSettings, Command};
 use doublon::engine::teaser::TeaserRequest;
 use doublon::index;
 use doublon::matching::verdict::Verdict;
-use doublon::store::{ArticleNumber, KEYS_END, Part, Space, Store, Write};
+use doublon::store::{ArticleNumber, KEYS_END, Part, Space, Store, StoreError, Write};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
@@ -122,6 +122,17 @@ impl Broken<'_> {
         cli(self.settings, &command).trim().to_owned()
     }
 
+    /// Whether numbers are to be swept.
+    fn passes_over(&self, mut numbers: std::ops::Range<u32>) -> bool {
+        let burned = cli(self.settings, &["LRANGE", &self.key("{turn}:burned"), "0", "-1"]);
+        let ranges = burned.lines().filter_map(|it| {
+            let (from, to) = it.split_once('@')?.0.split_once('-')?;
+            Some(from.parse::<u32>().ok()?..to.parse::<u32>().ok()?)
+        });
+        let ranges: Vec<_> = ranges.collect();
+        numbers.all(|number| ranges.iter().any(|it| it.contains(&number)))
+    }
+
     fn ends_the_turn(&self) {
         self.turn(&["HSET", "until", "0"]);
     }
@@ -138,9 +149,9 @@ impl Broken<'_> {
         self.cluster.write_all(&set.collect::<Vec<_>>()).unwrap();
     }
 
-    fn lacks_the_intent(&self, before: u64, count: u64) {
-        let (before, count) = (before.to_string(), count.to_string());
-        self.turn(&["HSET", "seq", &before, "done", &before, "count", &count]);
+    fn lacks_the_intent(&self, before: u64, (count, next): (u64, u32)) {
+        let (before, count, next) = (before.to_string(), count.to_string(), next.to_string());
+        self.turn(&["HSET", "seq", &before, "done", &before, "count", &count, "next", &next]);
         let by = self.key(&format!("{{turn}}:by:{}", self.turn(&["HGET", "holder"])));
         cli(self.settings, &["DEL", &self.key("{turn}:intent"), &by]);
     }
@@ -169,7 +180,7 @@ fn is_made_whole_or_taken_back(first: &[Step], second: &[Step]) {
         broken.has_records_of(next);
         match round {
             // The steps came, and what tells of them did not.
-            0 => broken.lacks_the_intent(seq, before.count),
+            0 => broken.lacks_the_intent(seq, (before.count, first_new)),
             // A record did not come.
             1 if brings => {
                 cli(&settings, &["DEL", &broken.key(&format!("f:{first_new}"))]);
@@ -182,6 +193,7 @@ fn is_made_whole_or_taken_back(first: &[Step], second: &[Step]) {
         let is_whole = round == 2 || round == 1 && !brings;
         assert_eq!(seen(&other), if is_whole { after } else { before.clone() }, "{round}");
         assert_eq!(seen(&one), seen(&other));
+        assert!(is_whole || broken.passes_over(first_new..next), "{round}");
         let redone: Vec<u32> = turn.redone.iter().map(|it| it.0).collect();
         let expected = if is_whole { first_new..next } else { 0..0 };
         assert_eq!(redone, expected.collect::<Vec<_>>());
@@ -243,5 +255,63 @@ fn what_came_without_its_postings_is_found_all_the_same() {
     let asked = vec![TeaserRequest::of(words(1010, 20))];
     let answer = engine.match_teasers(asked).remove(0).unwrap();
     assert_eq!((answer.verdict, answer.matches[0].id.as_str()), (Verdict::Match, "b"));
+    is_sound(&settings);
+}
+
+#[test]
+fn what_another_committed_is_not_taken_back_with_what_was_refused() {
+    let Some(settings) = settings(None) else { return };
+    let open = || index::cluster::open(settings.clone(), Clock::system()).unwrap().0;
+    let (one, other) = (open(), open());
+    let cluster = Cluster::connect(settings.clone()).unwrap();
+    let broken = Broken { settings: &settings, cluster: &cluster };
+    let insert = |number: u32| Write::Insert {
+        number: ArticleNumber(number),
+        id: number.to_string(),
+        article: record(number, "article"),
+        features: record(number, "features"),
+    };
+    one.begin(true).unwrap().unwrap();
+    one.commit(&[insert(0)]).unwrap();
+    // It was acknowledged, and its node died.
+    broken.ends_the_turn();
+    let turn = other.begin(true).unwrap().unwrap();
+    assert_eq!(turn.redone, [ArticleNumber(0)]);
+    let before = seen(&other);
+    // The next commit comes to the partitions, and not to the turn.
+    broken.turn(&["HINCRBY", "fence", "100"]);
+    let next = turn.next.unwrap().0;
+    let set = Write::Set { space: Space::Story, key: vec![0, 1], value: vec![1] };
+    let error = other.commit(&[insert(next), set]).unwrap_err();
+    assert!(matches!(error, StoreError::TurnLost), "{error}");
+    assert_ne!(seen(&one), before);
+    broken.turn(&["HINCRBY", "fence", "-100"]);
+    assert_eq!(other.recover().unwrap(), Some(false));
+    assert_eq!(seen(&one), before);
+    let turn = one.begin(true).unwrap().unwrap();
+    assert_eq!(turn.redone, [ArticleNumber(0)]);
+    one.commit(&[insert(turn.next.unwrap().0)]).unwrap();
+    one.end(true);
+    assert_eq!(other.record_count().unwrap(), 2);
+}
+
+#[test]
+fn a_turn_that_was_set_back_goes_on_where_the_partitions_are() {
+    let Some(settings) = settings(None) else { return };
+    let cluster = Cluster::connect(settings.clone()).unwrap();
+    let broken = Broken { settings: &settings, cluster: &cluster };
+    let (one, other) = (node(&settings), node(&settings));
+    for number in 0..10_u32 {
+        put(&one, article(&number.to_string(), &words(number * 100, 60))).unwrap();
+    }
+    for (round, engine) in (1..).zip([&one, &other, &one]) {
+        broken.turn(&["HINCRBY", "fence", "-5"]);
+        let article = || article(&format!("a{round}"), &words(round * 10_000, 60));
+        // A node that has not had a turn for long learns of it by being refused, once.
+        put(engine, article()).or_else(|_| put(engine, article())).unwrap();
+    }
+    broken.turn(&["HINCRBY", "fence", "-5"]);
+    put(&node(&settings), article("b", &words(90_000, 60))).unwrap();
+    assert_eq!(one.stats().unwrap().article_count, 14);
     is_sound(&settings);
 }

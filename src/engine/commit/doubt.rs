@@ -44,7 +44,10 @@ impl Commit<'_> {
         self.committer.log_failure(error);
         let is_in_doubt = matches!(error, EngineError::Store(it) if matches!(
             **it,
-            StoreError::InDoubt(_) | StoreError::ClusterInDoubt(_) | StoreError::TurnEnded
+            StoreError::InDoubt(_)
+                | StoreError::ClusterInDoubt(_)
+                | StoreError::TurnEnded
+                | StoreError::TurnLost
         ));
         if is_in_doubt {
             let entry = |it: &Removed| it.features.entry(it.number);

@@ -82,27 +82,39 @@ impl ShelfChanges {
     }
 }
 
-/// Brings the index up to date with what other nodes have changed since row `seen` of the
-/// log; gives where to read on.
-pub(in crate::engine) fn follow(core: &Core, seen: u64) -> Result<u64, EngineError> {
+/// What other nodes have changed.
+pub(in crate::engine) struct News {
+    rows: Vec<LogRow>,
+    /// Where to read on.
+    next: u64,
+}
+
+/// What they have changed since row `seen` of the log; `None` if that is too much to be told.
+pub(in crate::engine) fn news(core: &Core, seen: u64) -> Result<Option<News>, EngineError> {
     let next = Counter::ShelfNext.stored(core.store.as_ref())?;
     if next.saturating_sub(seen) > LOG_ROWS / 2 {
-        core.standing.clear();
-        open(core)?;
-        return Ok(next);
+        return Ok(None);
     }
     let (start, end) = (ordered_64(seen), ordered_64(next));
-    let mut seen = seen;
+    let mut news = News { rows: Vec::new(), next: seen };
     for (key, row) in core.store.rows(Space::ShelfLog, &start[..]..&end[..], usize::MAX)? {
         // One before it is still to be seen.
-        if u64_at(&key, 0) != Some(seen) {
+        if u64_at(&key, 0) != Some(news.next) {
             break;
         }
-        seen += 1;
-        let row = LogRow::decode(row.as_slice()).map_err(|it| EngineError::DamagedRow {
+        news.next += 1;
+        let row = LogRow::decode(row.as_slice());
+        news.rows.push(row.map_err(|it| EngineError::DamagedRow {
             what: "change of the teasers that wait",
             problem: it.to_string(),
-        })?;
+        })?);
+    }
+    Ok(Some(news))
+}
+
+/// Brings the index up to date with it; gives where to read on.
+pub(in crate::engine) fn learn(core: &Core, news: News) -> u64 {
+    for row in news.rows {
         for it in &row.added {
             core.standing.insert(it.number, &standing_keys(&it.text, &core.cues));
         }
@@ -110,7 +122,19 @@ pub(in crate::engine) fn follow(core: &Core, seen: u64) -> Result<u64, EngineErr
             core.standing.remove(it.number, &standing_keys(&it.text, &core.cues));
         }
     }
-    Ok(seen)
+    news.next
+}
+
+/// Brings the index up to date with what other nodes have changed since row `seen` of the
+/// log; gives where to read on.
+pub(in crate::engine) fn follow(core: &Core, seen: u64) -> Result<u64, EngineError> {
+    if let Some(news) = news(core, seen)? {
+        return Ok(learn(core, news));
+    }
+    let next = Counter::ShelfNext.stored(core.store.as_ref())?;
+    core.standing.clear();
+    open(core)?;
+    Ok(next)
 }
 
 /// Fills the index from the rows.

@@ -9,7 +9,7 @@ use crate::engine::error::EngineError;
 use crate::engine::expiry;
 use crate::engine::rows::Counter;
 use crate::engine::transfer::import::Progress;
-use crate::engine::watch::shelf;
+use crate::engine::watch::shelf::{self, News};
 use crate::engine::writer::{Committer, Job};
 use crate::index::Entry;
 use crate::index::keys::Keys;
@@ -46,13 +46,22 @@ impl Drop for TurnGuard {
 }
 
 impl Committer {
-    /// Learns of teasers while others have the turn.
+    /// Learns of teasers without a turn, in a moment in which nobody has one: what is half done
+    /// may be taken back.
     pub(super) fn follow(&mut self) {
-        match shelf::follow(&self.core, self.others.shelf_seen) {
-            Ok(seen) => self.others.shelf_seen = seen,
+        match self.quiet_news() {
+            Ok(Some(news)) => self.others.shelf_seen = shelf::learn(&self.core, news),
+            Ok(None) => {}
             Err(error) => tracing::debug!(%error, "what others wrote is looked at later"),
         }
         self.core.notify();
+    }
+
+    fn quiet_news(&self) -> Result<Option<News>, EngineError> {
+        let store = &self.core.store;
+        let Some(turn) = store.quiet()? else { return Ok(None) };
+        let news = shelf::news(&self.core, self.others.shelf_seen)?;
+        Ok(news.filter(|_| matches!(store.quiet(), Ok(Some(it)) if it == turn)))
     }
 
     /// Removes what interrupted commits left: first what it would be found by.

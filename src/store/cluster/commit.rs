@@ -43,6 +43,10 @@ pub(super) struct OwnTurn {
     ended: (u64, u64),
     /// A commit of which it is not known whether it is stored.
     pub(super) in_doubt: Option<u64>,
+    /// Whether that may not be taken back any more.
+    pub(super) stands: bool,
+    /// Numbers that the last turn may have used.
+    pub(super) used: u32,
 }
 
 impl OwnTurn {
@@ -54,21 +58,21 @@ impl OwnTurn {
 
 impl ClusterStore {
     pub(super) fn begin_turn(&self, waits: bool) -> Result<Option<Turn>, StoreError> {
-        let (ended, attempt, known) = {
+        let (ended, attempt, known, used) = {
             let mut turn = self.own_turn();
             // The same until it has been answered: a turn that was taken and not told of
             // has used nothing.
             let attempt = *turn.attempt.get_or_insert_with(|| hash::random_64() >> 1);
-            (turn.ended, attempt, (turn.known_seq, turn.known_fence))
+            (turn.ended, attempt, (turn.known_seq, turn.known_fence), turn.used)
         };
         let asking =
-            Asking { asks_ahead: true, ..self.asking(&self.shared.holder, ended, attempt) };
+            Asking { asks_ahead: true, used, ..self.asking(&self.shared.holder, ended, attempt) };
         let since = self.shared.clock.elapsed();
         let Some(mut held) = self.take_turn(&asking, waits)? else { return Ok(None) };
         let mut turn = self.own_turn();
         let is_foreign = held.seq != known.0 || held.is_unclean || !held.intent.is_empty();
-        if is_foreign {
-            // What came with the turn is of before it.
+        if is_foreign || held.fence != known.1 + 1 {
+            // What came with the turn may be of before it.
             self.shared.cluster.forget_ahead();
         }
         let redone = self.recover(&self.shared.holder, &mut held, Pending::Finish)?;
@@ -79,7 +83,7 @@ impl ClusterStore {
         turn.attempt = None;
         let next = ArticleNumber(held.next);
         (turn.known_seq, turn.known_fence) = (held.seq, held.fence);
-        turn.is_unclean = false;
+        (turn.is_unclean, turn.stands, turn.used) = (false, false, 0);
         turn.since = since;
         turn.held = Some(held);
         Ok(Some(Turn { next: Some(next), is_foreign, redone }))
@@ -105,7 +109,7 @@ impl ClusterStore {
         attempt: u64,
     ) -> Asking<'a> {
         let identity = self.shared.identity;
-        Asking { holder, ended, attempt, identity, asks_ahead: false }
+        Asking { holder, ended, attempt, identity, used: 0, asks_ahead: false }
     }
 
     /// Does all of the writes or none, with what is held back.
@@ -113,8 +117,9 @@ impl ClusterStore {
         let mut turn = self.own_turn();
         let held = turn.held.clone().ok_or(StoreError::Damaged("a commit without a turn"))?;
         turn.is_unclean = true;
-        let records = self.write_first(writes)?;
         let (mut intent, goal) = self.goal(&held, writes)?;
+        turn.used = goal.next - held.next;
+        let records = self.write_first(writes)?;
         turn.in_doubt = Some(goal.seq);
         let replies = match self.send(&goal, &intent, records) {
             Ok(replies) => replies,
@@ -129,29 +134,41 @@ impl ClusterStore {
             }
             Err(error) => return Err(StoreError::ClusterInDoubt(Box::new(error))),
         };
-        let (committed, applied) = replies.split_first().ok_or_else(unexpected)?;
-        match Committed::read(committed)? {
+        // Whatever else goes wrong, it is seen to before anything else is written.
+        let doubt = |error: StoreError| {
+            tracing::warn!(%error, "it is not known yet what became of a commit");
+            StoreError::TurnEnded
+        };
+        let (committed, applied) = replies.split_first().ok_or_else(unexpected).map_err(doubt)?;
+        match Committed::read(committed).map_err(doubt)? {
             Committed::Done => {}
             Committed::Before => return Err(StoreError::TurnEnded),
-            Committed::TurnLost => {
-                turn.in_doubt = None;
-                turn.held = None;
-                return Err(StoreError::TurnLost);
-            }
+            Committed::TurnLost => return Err(StoreError::TurnLost),
         }
         let mut held = Held { seq: goal.seq, next: goal.next, count: goal.count, ..held };
-        self.is_applied(applied, &mut held, &mut intent)?;
+        match Applied::read(applied).map_err(doubt)? {
+            Applied::Done => {}
+            Applied::TurnOver => return Err(StoreError::TurnEnded),
+            Applied::Behind(ahead) => {
+                turn.stands = true;
+                let behind = self.go_behind(&self.shared.holder, &mut held, (&mut intent, ahead));
+                behind.map_err(doubt)?;
+            }
+        }
         if self.shared.clock.since(turn.since) >= turn::lease(&self.shared.cluster) {
             // Another may have found it by half, and have taken it back.
             let own = (self.shared.holder.as_str(), held.fence);
-            turn::keep(&self.shared.cluster, own).map_err(|_| StoreError::TurnEnded)?;
+            turn::keep(&self.shared.cluster, own).map_err(doubt)?;
         }
-        let removals = self.shared.cluster.write(&intent.removals(self.layout()));
-        removals.map_err(|it| StoreError::ClusterInDoubt(Box::new(it)))?;
         turn.in_doubt = None;
-        turn.is_unclean = false;
+        turn.used = 0;
         turn.known_seq = held.seq;
         turn.held = Some(held);
+        match self.shared.cluster.write(&intent.removals(self.layout())) {
+            Ok(_) => turn.is_unclean = false,
+            // The turn is not ended in good order, so that the next one removes them.
+            Err(error) => tracing::warn!(%error, "what a commit removes is removed later"),
+        }
         Ok(())
     }
 
@@ -191,28 +208,6 @@ impl ClusterStore {
         let mut replies = cluster.write_held(batch)?;
         replies.truncate(told);
         Ok(replies)
-    }
-
-    fn is_applied(
-        &self,
-        replies: &[Value],
-        held: &mut Held,
-        intent: &mut Intent,
-    ) -> Result<(), StoreError> {
-        match Applied::read(replies)? {
-            Applied::Done => Ok(()),
-            Applied::TurnOver => Err(StoreError::TurnEnded),
-            Applied::Behind(ahead) => {
-                let done = self.go_behind(&self.shared.holder, held, (intent, ahead));
-                done.map_err(|error| {
-                    if let StoreError::Cluster(error) = error {
-                        StoreError::ClusterInDoubt(error)
-                    } else {
-                        error
-                    }
-                })
-            }
-        }
     }
 
     pub(super) fn own_turn(&self) -> MutexGuard<'_, OwnTurn> {

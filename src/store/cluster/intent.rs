@@ -37,6 +37,11 @@ impl Intent {
         Self { seq, id, count, holder: holder.to_owned(), ..Self::default() }
     }
 
+    /// What tells it from others: what its bytes begin with.
+    pub(super) fn name(&self) -> Vec<u8> {
+        [self.seq.to_le_bytes(), self.id.to_le_bytes()].concat()
+    }
+
     pub(super) fn set(&mut self, layout: &Layout, space: Space, row: (&[u8], &[u8])) {
         let (low, high) = layout::row_bounds(space, row.0);
         let steps = self.part(layout.partition(space, row.0));
@@ -112,8 +117,8 @@ impl Intent {
 
     pub(super) fn encode(&self) -> Vec<u8> {
         let small = |it: usize| u32::try_from(it).unwrap_or(u32::MAX).to_le_bytes();
-        let mut bytes =
-            [self.seq.to_le_bytes(), self.id.to_le_bytes(), self.count.to_le_bytes()].concat();
+        let mut bytes = self.name();
+        bytes.extend(self.count.to_le_bytes());
         bytes.extend(small(self.holder.len()));
         bytes.extend(self.holder.as_bytes());
         for numbers in [&self.inserted, &self.removed] {

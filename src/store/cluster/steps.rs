@@ -74,24 +74,28 @@ redis.call('SET', KEYS[1], ARGV[1] .. ' ' .. ARGV[2] .. ' ' .. ARGV[3])
 return 0
 ";
 
-/// Lets a partition take no commit of an earlier turn any more; gives the undo list if its last
-/// commit is the one in doubt. `KEYS`: the sequence, the rows, the undo list. `ARGV`: the
-/// turn, the sequence that is in doubt.
+/// Lets a partition take no commit of an earlier turn any more; gives the sequence of its last
+/// commit, its id, the turn that it is at, and the undo list if that commit is the one in
+/// doubt. `KEYS`: the sequence, the rows, the undo list. `ARGV`: the turn, the sequence that is
+/// in doubt.
 const FENCE: &str = r"
 if fence < tonumber(ARGV[1]) then
+  fence = tonumber(ARGV[1])
   redis.call('SET', KEYS[1], seq .. ' ' .. id .. ' ' .. ARGV[1])
 end
-if seq ~= ARGV[2] then return {} end
-return redis.call('LRANGE', KEYS[3], 0, -1)
+local undo = {}
+if seq == ARGV[2] then undo = redis.call('LRANGE', KEYS[3], 0, -1) end
+return {seq, id, string.format('%d', fence), undo}
 ";
 
-/// Takes the last commit back. `KEYS` as of [`APPLY`]. `ARGV`: its sequence, what stood
-/// there before it, the turn, then the steps.
+/// Takes the last commit back. `KEYS` as of [`APPLY`]. `ARGV`: its sequence and id, what stood
+/// there before it, the turn, then the steps. Gives 1 where the turn is over.
 const UNDO: &str = r"
-if seq ~= ARGV[1] or fence > tonumber(ARGV[3]) then return 0 end
-take(4, function() end)
+if fence > tonumber(ARGV[4]) then return 1 end
+if seq ~= ARGV[1] or id ~= ARGV[2] then return 0 end
+take(5, function() end)
 redis.call('DEL', KEYS[3])
-redis.call('SET', KEYS[1], ARGV[2] .. ' ' .. ARGV[3])
+redis.call('SET', KEYS[1], ARGV[3] .. ' ' .. ARGV[4])
 return 0
 ";
 
@@ -175,13 +179,30 @@ pub(super) fn fence(place: (&Layout, u32), fence: u64, doubtful: u64) -> Command
     Steps::default().script(FENCE, place, true).arg(fence).arg(doubtful)
 }
 
-/// Takes a commit back in a partition, by what [`fence`] gave; `None` if that is nothing.
-pub(super) fn undo(place: (&Layout, u32), told: &Value, named: (u64, u64)) -> Option<Command> {
-    let (before, pieces) = reply::list(told)?.split_first()?;
-    let steps = Steps::of_undo(pieces)?;
-    let (seq, fence) = named;
-    let command = steps.script(UNDO, place, true).arg(seq).arg(reply::bytes(before)?).arg(fence);
-    Some(steps.with_arguments(command))
+/// What a partition said to [`fence`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Told<'a> {
+    pub(super) seq: u64,
+    pub(super) fence: u64,
+    id: &'a [u8],
+    undo: &'a [Value],
+}
+
+impl<'a> Told<'a> {
+    pub(super) fn read(reply: &'a Value) -> Option<Self> {
+        let [seq, id, fence, undo] = reply::list(reply)? else { return None };
+        let (seq, fence) = (reply::number(seq)?, reply::number(fence)?);
+        Some(Self { seq, fence, id: reply::bytes(id)?, undo: reply::list(undo)? })
+    }
+
+    /// Takes its last commit back, if that is the one in doubt and there is what undoes it.
+    pub(super) fn undo(&self, place: (&Layout, u32), fence: u64) -> Option<Command> {
+        let (before, pieces) = self.undo.split_first()?;
+        let steps = Steps::of_undo(pieces)?;
+        let command = steps.script(UNDO, place, true);
+        let command = command.arg(self.seq).arg(self.id).arg(reply::bytes(before)?).arg(fence);
+        Some(steps.with_arguments(command))
+    }
 }
 
 #[cfg(test)]
@@ -202,7 +223,12 @@ mod tests {
             assert_eq!(Steps::of_undo(&pieces[..cut]), None, "{cut}");
         }
         let layout = Layout::new("d", 1000);
-        assert!(undo((&layout, 0), &Value::Array(Vec::new()), (1, 1)).is_none());
-        assert!(undo((&layout, 0), &Value::Array(told(&["0 0"])), (1, 1)).is_some());
+        let reply = |undo| {
+            let [seq, id, fence] = ["3", "4", "5"].map(|it| Value::BulkString(it.into()));
+            Value::Array(vec![seq, id, fence, Value::Array(undo)])
+        };
+        let is_undone = |it: &Value| Told::read(it).unwrap().undo((&layout, 0), 6).is_some();
+        assert!(!is_undone(&reply(Vec::new())) && is_undone(&reply(told(&["0 0"]))));
+        assert_eq!(Told::read(&Value::Nil), None);
     }
 }

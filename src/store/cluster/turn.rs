@@ -13,6 +13,7 @@ use redis::Value;
 use crate::cluster::reply;
 use crate::cluster::{Cluster, Command};
 use crate::store::StoreError;
+use crate::store::cluster::intent::Intent;
 use crate::store::cluster::layout::Layout;
 use crate::store::cluster::{number, unexpected};
 
@@ -25,13 +26,14 @@ pub(super) const TURN_NUMBERS: u32 = 4096;
 /// How long it is remembered what a holder committed last.
 const REMEMBERED: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// `KEYS`: turn, intent, burned. `ARGV`: who, for how many milliseconds, numbers to burn, the
-/// last turn of this holder that was ended in good order and the commit that it applied, the
+/// `KEYS`: turn, intent, burned. `ARGV`: who, for how many milliseconds, numbers to burn where
+/// another's turn was not ended and where this holder's own was not, the last turn of this
+/// holder that was ended in good order and the commit that it applied, the
 /// name of this attempt, the identity of the store. Who was refused a moment ago goes before
 /// who had the last turn.
 const TAKE: &str = r"#!lua flags=allow-oom
 local is = redis.call('HMGET', KEYS[1], 'identity', 'holder', 'until', 'fence', 'attempt', 'last', 'wanted', 'wanted_at')
-if is[1] ~= ARGV[7] then return {-1, 0} end
+if is[1] ~= ARGV[8] then return {-1, 0} end
 local t = redis.call('TIME')
 local now = tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
 local is_held = is[2] and is[2] ~= ''
@@ -40,28 +42,31 @@ if is_held and is[2] ~= ARGV[1] and tonumber(is[3]) > now then
   return {0, tonumber(is[3]) - now}
 end
 local is_wanted = is[7] and is[7] ~= '' and is[7] ~= ARGV[1] and now - tonumber(is[8]) < 100
-if is_wanted and is[6] == ARGV[1] and not (is_held and is[5] == ARGV[6]) then
+if is_wanted and is[6] == ARGV[1] and not (is_held and is[5] == ARGV[7]) then
   return {0, 100}
 end
 local fence = is[4]
-local is_again = is_held and is[2] == ARGV[1] and is[5] == ARGV[6]
+local is_again = is_held and is[2] == ARGV[1] and is[5] == ARGV[7]
 if not is_again then
-  if is_held and is[2] == ARGV[1] and fence == ARGV[4] then
+  if is_held and is[2] == ARGV[1] and fence == ARGV[5] then
     -- It was ended, and the word of it comes late.
     is_held = false
-    if redis.call('HGET', KEYS[1], 'seq') == ARGV[5] then
-      redis.call('HSET', KEYS[1], 'done', ARGV[5])
+    if redis.call('HGET', KEYS[1], 'seq') == ARGV[6] then
+      redis.call('HSET', KEYS[1], 'done', ARGV[6])
     end
   end
   fence = redis.call('HINCRBY', KEYS[1], 'fence', 1)
   if is_held then
     redis.call('HSET', KEYS[1], 'unclean', 1)
-    local behind = redis.call('HINCRBY', KEYS[1], 'next', ARGV[3])
-    redis.call('RPUSH', KEYS[3], string.format('%d-%d@%d', behind - tonumber(ARGV[3]), behind, tonumber(t[1])))
+    local count = tonumber(ARGV[is[2] == ARGV[1] and 4 or 3])
+    local behind = redis.call('HINCRBY', KEYS[1], 'next', count)
+    if count > 0 then
+      redis.call('RPUSH', KEYS[3], string.format('%d-%d@%d', behind - count, behind, tonumber(t[1])))
+    end
   end
 end
 if is[7] == ARGV[1] then redis.call('HSET', KEYS[1], 'wanted', '') end
-redis.call('HSET', KEYS[1], 'holder', ARGV[1], 'until', now + tonumber(ARGV[2]), 'attempt', ARGV[6], 'last', ARGV[1])
+redis.call('HSET', KEYS[1], 'holder', ARGV[1], 'until', now + tonumber(ARGV[2]), 'attempt', ARGV[7], 'last', ARGV[1])
 local at = redis.call('HMGET', KEYS[1], 'seq', 'done', 'next', 'count', 'unclean')
 local intent = ''
 if at[1] ~= at[2] then intent = redis.call('GET', KEYS[2]) or '' end
@@ -100,13 +105,20 @@ redis.call('HSET', KEYS[1], 'holder', '', 'unclean', 0)
 return 1
 ";
 
-/// Takes a commit back. `KEYS`: turn, intent, what its holder committed. `ARGV`: who, fence,
-/// sequence, the commit before it, the count before it.
+/// Takes a commit back, and passes over its numbers. `KEYS`: turn, intent, what its holder
+/// committed, burned. `ARGV`: who, fence, sequence, the commit before it, the count before
+/// it, what its intent begins with, its first number and the one behind its last.
 const REVOKE: &str = r"#!lua flags=allow-oom
 local is = redis.call('HMGET', KEYS[1], 'holder', 'fence', 'seq')
 if is[1] ~= ARGV[1] or is[2] ~= ARGV[2] then return 0 end
+local intent = redis.call('GET', KEYS[2])
+if not intent then return 1 end
+if string.sub(intent, 1, #ARGV[6]) ~= ARGV[6] then return 0 end
 if is[3] == ARGV[3] then
-  redis.call('HSET', KEYS[1], 'seq', ARGV[4], 'done', ARGV[4], 'count', ARGV[5])
+  redis.call('HSET', KEYS[1], 'seq', ARGV[4], 'done', ARGV[4], 'count', ARGV[5], 'unclean', 1)
+end
+if ARGV[7] ~= ARGV[8] then
+  redis.call('RPUSH', KEYS[4], ARGV[7] .. '-' .. ARGV[8] .. '@' .. redis.call('TIME')[1])
 end
 redis.call('DEL', KEYS[2], KEYS[3])
 return 1
@@ -122,11 +134,11 @@ return 1
 ";
 
 /// Brings a store forward that has lost its last commits. `KEYS`: turn. `ARGV`: who, fence,
-/// sequence, next.
+/// sequence, next, the turn from now on.
 const FORWARD: &str = r"#!lua flags=allow-oom
 local is = redis.call('HMGET', KEYS[1], 'holder', 'fence')
-if is[1] ~= ARGV[1] or is[2] ~= ARGV[2] then return 0 end
-redis.call('HSET', KEYS[1], 'seq', ARGV[3], 'done', ARGV[3], 'next', ARGV[4])
+if is[1] ~= ARGV[1] or (is[2] ~= ARGV[2] and is[2] ~= ARGV[5]) then return 0 end
+redis.call('HSET', KEYS[1], 'seq', ARGV[3], 'done', ARGV[3], 'next', ARGV[4], 'fence', ARGV[5])
 return 1
 ";
 
@@ -160,6 +172,8 @@ pub(super) struct Asking<'a> {
     /// The same in each try.
     pub(super) attempt: u64,
     pub(super) identity: u64,
+    /// Numbers that its own last turn may have used, if that was not ended.
+    pub(super) used: u32,
     /// Whether it goes with what the writer has asked ahead.
     pub(super) asks_ahead: bool,
 }
@@ -172,6 +186,7 @@ pub(super) fn take(cluster: &Cluster, asking: &Asking<'_>) -> Result<Taken, Stor
         .arg(asking.holder)
         .arg(millis(lease(cluster)))
         .arg(TURN_NUMBERS)
+        .arg(asking.used)
         .arg(ended)
         .arg(applied)
         .arg(asking.attempt)
@@ -199,12 +214,23 @@ pub(super) fn take(cluster: &Cluster, asking: &Asking<'_>) -> Result<Taken, Stor
     }
 }
 
-/// Brings a store forward that has lost its last commits.
-pub(super) fn forward(cluster: &Cluster, holder: &str, held: &Held) -> Result<(), StoreError> {
+/// Brings a store forward that has lost its last commits, to a turn from `fence` on.
+pub(super) fn forward(
+    cluster: &Cluster,
+    holder: &str,
+    held: &mut Held,
+    fence: u64,
+) -> Result<(), StoreError> {
     let key = Layout::turn(cluster);
-    let command =
-        Command::script(FORWARD, &[&key]).arg(holder).arg(held.fence).arg(held.seq).arg(held.next);
-    is_done(&cluster.write(&[command])?)
+    let command = Command::script(FORWARD, &[&key])
+        .arg(holder)
+        .arg(held.fence)
+        .arg(held.seq)
+        .arg(held.next)
+        .arg(fence);
+    is_done(&cluster.write(&[command])?)?;
+    held.fence = fence;
+    Ok(())
 }
 
 /// Whether a script found the turn as it thought.
@@ -264,20 +290,25 @@ pub(super) fn flags(is_done_without_memory: bool) -> &'static str {
     if is_done_without_memory { "#!lua flags=allow-oom" } else { "#!lua" }
 }
 
-/// Takes back the commit of `committer`, which came behind `before` with its count.
+/// Takes back a commit.
 pub(super) fn revoke(
     cluster: &Cluster,
-    holder: (&str, u64),
-    committer: &str,
-    (before, count): (u64, u64),
+    (holder, fence): (&str, u64),
+    intent: &Intent,
 ) -> Result<(), StoreError> {
-    let keys = [Layout::turn(cluster), Layout::intent(cluster), Layout::by(cluster, committer)];
+    let by = Layout::by(cluster, &intent.holder);
+    let keys = [Layout::turn(cluster), Layout::intent(cluster), by, Layout::burned(cluster)];
+    let first = intent.inserted.iter().min().map_or(0, |it| it.0);
+    let behind = intent.inserted.iter().max().map_or(0, |it| it.0 + 1);
     let command = Command::script(REVOKE, &keys.each_ref().map(Vec::as_slice))
-        .arg(holder.0)
-        .arg(holder.1)
-        .arg(before + 1)
-        .arg(before)
-        .arg(count);
+        .arg(holder)
+        .arg(fence)
+        .arg(intent.seq)
+        .arg(intent.seq.saturating_sub(1))
+        .arg(intent.count)
+        .arg(intent.name())
+        .arg(first)
+        .arg(behind);
     is_done(&cluster.write(&[command])?)
 }
 

@@ -207,6 +207,67 @@ fn a_node_that_pauses_delays_and_loses_nothing() {
 }
 
 #[test]
+fn replacements_that_are_broken_off_leave_the_one_content_or_the_other() {
+    let Some(mut cluster) = cluster("replacements that are broken off", 1, &[]) else { return };
+    let timeout = Duration::from_secs(1);
+    let settings = ClusterSettings { timeout, ..cluster.settings("replaced") };
+    let nodes = nodes(&settings);
+    let (ids, stop) = (12_u32, AtomicBool::new(false));
+    // Of each id the versions that it may have: the last acknowledged and what came behind it.
+    let versions: Mutex<BTreeMap<u32, Vec<u32>>> = Mutex::default();
+    let failed = AtomicU32::new(0);
+    let replace = |engine: &Engine, own: u32| {
+        let mut version = 0;
+        while !stop.load(Ordering::Relaxed) {
+            version += 1;
+            let written: Vec<u32> = (0..ids).filter(|it| it % 2 == own).collect();
+            for id in &written {
+                versions.lock().unwrap().entry(*id).or_default().push(version);
+            }
+            let content = |it: u32| article(&it.to_string(), &text(it * 1000 + version));
+            let requests = written.iter().map(|it| PutRequest::of(content(*it)));
+            for (id, answer) in written.iter().zip(engine.put(requests.collect())) {
+                if answer.is_ok() {
+                    versions.lock().unwrap().insert(*id, vec![version]);
+                } else {
+                    failed.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for (engine, own) in nodes.iter().zip(0..) {
+            let replace = &replace;
+            scope.spawn(move || replace(engine, own));
+        }
+        for round in 0..9_u64 {
+            thread::sleep(Duration::from_millis(700 + 37 * round));
+            let port = cluster.nodes[usize::try_from(round % 3).unwrap()].port;
+            cluster.signal(port, "-STOP");
+            thread::sleep(Duration::from_millis(1300));
+            cluster.signal(port, "-CONT");
+        }
+        thread::sleep(Duration::from_secs(3));
+        stop.store(true, Ordering::Relaxed);
+    });
+    put(&nodes[0], article("last", &text(99_000))).unwrap();
+    for (id, versions) in versions.lock().unwrap().iter() {
+        let (stored, _) = nodes[1].article(&ArticleId::new(id.to_string()).unwrap()).unwrap();
+        let is_one = versions.iter().any(|it| stored.article.text == text(id * 1000 + it));
+        assert!(is_one, "{id} has none of {versions:?}");
+        let teaser: Vec<&str> = stored.article.text.split(' ').skip(5).take(20).collect();
+        let asked = TeaserRequest::of(teaser.join(" "));
+        let answer = nodes[1].match_teasers(vec![asked]).remove(0).unwrap();
+        assert_eq!(answer.matches[0].id.as_str(), id.to_string());
+    }
+    let failed = failed.load(Ordering::Relaxed);
+    assert!(failed > 0, "nothing was broken off");
+    eprintln!("replaced: {failed} replacements failed, none is there by half");
+    assert_eq!(nodes[0].stats().unwrap().article_count, u64::from(ids) + 1);
+    is_sound(&settings);
+}
+
+#[test]
 fn a_cluster_without_memory_refuses_writes_and_loses_nothing() {
     let test = "a cluster without memory refuses writes";
     let Some(cluster) = cluster(test, 1, &["--maxmemory-policy", "noeviction"]) else { return };

@@ -38,14 +38,14 @@ impl Cluster {
         self.ahead.lock().asked.extend(commands);
     }
 
-    /// The replies to what the writer asks: those that came ahead, which are given once, and
-    /// the others in one batch with what was asked ahead.
+    /// The replies to what the writer asks: those that came ahead, and the others in one batch
+    /// with what was asked ahead. Only the latter is remembered.
     pub(super) fn ask_as_writer(&self, commands: &[Command]) -> Result<Vec<Value>, ClusterError> {
         let wires: Vec<Wire> = commands.iter().map(Command::wire).collect();
         let (mut replies, asked) = {
             let mut waiting = self.ahead.lock();
             let replies: Vec<Option<Value>> =
-                wires.iter().map(|it| waiting.known.remove(it)).collect();
+                wires.iter().map(|it| waiting.known.get(it).cloned()).collect();
             if replies.iter().all(Option::is_some) {
                 return Ok(replies.into_iter().flatten().collect());
             }

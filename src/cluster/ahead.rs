@@ -6,8 +6,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use redis::Value;
 
 use crate::cluster::batch::Lanes;
-use crate::cluster::{Cluster, ClusterError, Command};
+use crate::cluster::{Cluster, ClusterError, Command, reply};
 use crate::hash::{HashMap, HashSet};
+
+/// Bytes of replies that are remembered, at most; others are asked for again.
+const KNOWN_BYTES_MAX: usize = 64 << 20;
 
 /// A command as it goes over the wire.
 type Wire = Vec<u8>;
@@ -22,8 +25,20 @@ pub(super) struct Ahead(Mutex<Waiting>);
 #[derive(Default)]
 struct Waiting {
     asked: Vec<Command>,
+    /// Replies, until the turn ends.
     known: HashMap<Wire, Value>,
+    known_bytes: usize,
     held: Vec<(Vec<Command>, Done)>,
+}
+
+impl Waiting {
+    fn remember(&mut self, wire: Wire, value: Value) {
+        let bytes = wire.len() + reply::bytes(&value).map_or(0, <[u8]>::len);
+        if self.known_bytes + bytes <= KNOWN_BYTES_MAX {
+            self.known_bytes += bytes;
+            self.known.insert(wire, value);
+        }
+    }
 }
 
 impl Ahead {
@@ -38,8 +53,8 @@ impl Cluster {
         self.ahead.lock().asked.extend(commands);
     }
 
-    /// The replies to what the writer asks: those that came ahead, and the others in one batch
-    /// with what was asked ahead. Only the latter is remembered.
+    /// The replies to what the writer asks: those that are known, and the others in one batch
+    /// with what was asked ahead.
     pub(super) fn ask_as_writer(&self, commands: &[Command]) -> Result<Vec<Value>, ClusterError> {
         let wires: Vec<Wire> = commands.iter().map(Command::wire).collect();
         let (mut replies, asked) = {
@@ -59,13 +74,16 @@ impl Cluster {
         batch.extend(asked.into_iter().filter(|it| !known.contains(&it.wire())));
         let mut came = self.run(&batch, Lanes::READ)?;
         let ahead = came.split_off(missing.len());
+        let mut waiting = self.ahead.lock();
+        for (command, value) in batch.iter().skip(missing.len()).zip(ahead) {
+            waiting.remember(command.wire(), value);
+        }
         for (place, value) in missing.iter().zip(came) {
-            if let Some(reply) = replies.get_mut(*place) {
+            if let (Some(reply), Some(wire)) = (replies.get_mut(*place), wires.get(*place)) {
+                waiting.remember(wire.clone(), value.clone());
                 *reply = Some(value);
             }
         }
-        let asked = batch.iter().skip(missing.len()).map(Command::wire);
-        self.ahead.lock().known.extend(asked.zip(ahead));
         Ok(replies.into_iter().flatten().collect())
     }
 
@@ -74,14 +92,17 @@ impl Cluster {
         let asked = {
             let mut waiting = self.ahead.lock();
             waiting.known.clear();
+            waiting.known_bytes = 0;
             std::mem::take(&mut waiting.asked)
         };
         let mut batch = commands.to_vec();
         batch.extend(asked);
         let mut replies = self.run(&batch, Lanes::Split { writes: commands.len() })?;
         let known = replies.split_off(commands.len());
-        let asked = batch.iter().skip(commands.len());
-        self.ahead.lock().known.extend(asked.map(Command::wire).zip(known));
+        let mut waiting = self.ahead.lock();
+        for (command, value) in batch.iter().skip(commands.len()).zip(known) {
+            waiting.remember(command.wire(), value);
+        }
         Ok(replies)
     }
 

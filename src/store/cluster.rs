@@ -296,6 +296,8 @@ impl Store for ClusterStore {
         // The first one that is kept stays: records are made with it.
         let key = Layout::kept(&self.shared.cluster);
         self.shared.cluster.write(&[Command::new("SET", &key).arg(bytes).arg("NX")])?;
+        // The writer may have seen that there was none.
+        self.shared.cluster.forget_ahead();
         Ok(())
     }
 

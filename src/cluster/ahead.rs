@@ -12,6 +12,9 @@ use crate::hash::{HashMap, HashSet};
 /// Bytes of replies that are remembered, at most; others are asked for again.
 const KNOWN_BYTES_MAX: usize = 64 << 20;
 
+/// Commands of one batch whose replies are remembered, at most.
+const REMEMBERED_MAX: usize = 4096;
+
 /// A command as it goes over the wire.
 type Wire = Vec<u8>;
 
@@ -32,6 +35,10 @@ struct Waiting {
 }
 
 impl Waiting {
+    fn is_idle(&self) -> bool {
+        self.asked.is_empty() && self.known.is_empty()
+    }
+
     fn remember(&mut self, wire: Wire, value: Value) {
         let bytes = wire.len() + reply::bytes(&value).map_or(0, <[u8]>::len);
         if self.known_bytes + bytes <= KNOWN_BYTES_MAX {
@@ -56,6 +63,10 @@ impl Cluster {
     /// The replies to what the writer asks: those that are known, and the others in one batch
     /// with what was asked ahead.
     pub(super) fn ask_as_writer(&self, commands: &[Command]) -> Result<Vec<Value>, ClusterError> {
+        if commands.len() > REMEMBERED_MAX && self.ahead.lock().is_idle() {
+            // Of so many, a round trip more is less than the work to remember them.
+            return self.run(commands, Lanes::READ);
+        }
         let wires: Vec<Wire> = commands.iter().map(Command::wire).collect();
         let (mut replies, asked) = {
             let mut waiting = self.ahead.lock();

@@ -15,6 +15,10 @@ use crate::index::Entry;
 use crate::index::keys::Keys;
 use crate::store::{RowKey, Store};
 
+/// Jobs of one commit for which what they ask is asked ahead, at most: of more, a round trip
+/// less is less than the work for it.
+const PREFETCHED_MAX: usize = 8;
+
 /// What is known of what other nodes write.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Others {
@@ -81,7 +85,7 @@ impl Committer {
     /// Says what the jobs will ask for.
     pub(super) fn prefetch(&self, jobs: &[Job]) {
         let core = &self.core;
-        if !core.is_far() || jobs.is_empty() {
+        if !core.is_far() || jobs.is_empty() || jobs.len() > PREFETCHED_MAX {
             return;
         }
         let ids: Vec<&str> = jobs.iter().filter_map(|it| Some(it.id()?.as_str())).collect();

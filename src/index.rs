@@ -168,6 +168,12 @@ pub trait Index: fmt::Debug + Send + Sync {
     /// with the turn.
     fn prefetch(&self, keys: &[&Keys]);
 
+    /// Says that candidates of these will be looked at, as far as what was asked ahead tells.
+    fn prefetch_candidates(&self, keys: &[&Keys]) -> Result<(), IndexError>;
+
+    /// Says what others have put in since what the writer was told ahead, for this turn.
+    fn set_news(&self, entries: &[Entry]);
+
     /// Removes articles, given as they were inserted; no trace is left.
     fn remove(&self, entries: &[Entry]) -> Result<(), IndexError>;
 

@@ -323,11 +323,13 @@ pub struct Turn {
     pub is_foreign: bool,
     /// What was stored by a commit that was interrupted, so that its postings may be missing.
     pub redone: Vec<ArticleNumber>,
+    /// What others have brought since what was asked ahead, if that is known and of use.
+    pub news: Option<Vec<ArticleNumber>>,
 }
 
 impl Turn {
     /// Of a store that has one writer.
-    pub const ALONE: Self = Self { next: None, is_foreign: false, redone: Vec::new() };
+    pub const ALONE: Self = Self { next: None, is_foreign: false, redone: Vec::new(), news: None };
 }
 
 /// A state of the records, as far as an index that was made from it needs to know.

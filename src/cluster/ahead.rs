@@ -28,6 +28,8 @@ pub(super) struct Ahead(Mutex<Waiting>);
 #[derive(Default)]
 struct Waiting {
     asked: Vec<Command>,
+    /// What was asked of it, that only grows: what others have added since is known otherwise.
+    grown: HashSet<Wire>,
     /// Replies, until the turn ends.
     known: HashMap<Wire, Value>,
     known_bytes: usize,
@@ -57,7 +59,24 @@ impl Ahead {
 impl Cluster {
     /// Asks with the next batch of the writer.
     pub(crate) fn ask_ahead(&self, commands: impl IntoIterator<Item = Command>) {
-        self.ahead.lock().asked.extend(commands);
+        let mut waiting = self.ahead.lock();
+        let commands = commands.into_iter().filter(|it| !waiting.known.contains_key(&it.wire()));
+        let commands: Vec<Command> = commands.collect();
+        waiting.asked.extend(commands);
+    }
+
+    /// The same of what only grows, so that its reply is of use after others have written.
+    pub(crate) fn ask_ahead_what_grows(&self, commands: Vec<Command>) {
+        self.ahead.lock().grown.extend(commands.iter().map(Command::wire));
+        self.ask_ahead(commands);
+    }
+
+    /// Forgets what others may have changed.
+    pub(crate) fn forget_what_changes(&self) {
+        let mut waiting = self.ahead.lock();
+        let Waiting { grown, known, .. } = &mut *waiting;
+        known.retain(|wire, _| grown.contains(wire));
+        waiting.asked.clear();
     }
 
     /// The replies to what the writer asks: those that are known, and the others in one batch
@@ -98,14 +117,9 @@ impl Cluster {
         Ok(replies.into_iter().flatten().collect())
     }
 
-    /// Writes, and asks in the same batch what was asked ahead. What came before is forgotten.
+    /// Writes, and asks in the same batch what was asked ahead.
     pub(crate) fn write_and_ask(&self, commands: &[Command]) -> Result<Vec<Value>, ClusterError> {
-        let asked = {
-            let mut waiting = self.ahead.lock();
-            waiting.known.clear();
-            waiting.known_bytes = 0;
-            std::mem::take(&mut waiting.asked)
-        };
+        let asked = std::mem::take(&mut self.ahead.lock().asked);
         let mut batch = commands.to_vec();
         batch.extend(asked);
         let mut replies = self.run(&batch, Lanes::Split { writes: commands.len() })?;
@@ -141,6 +155,13 @@ impl Cluster {
         }
         replies.truncate(own);
         Ok(replies)
+    }
+
+    /// Forgets what came ahead, and not what is still to be asked.
+    pub(crate) fn forget_known(&self) {
+        let mut waiting = self.ahead.lock();
+        waiting.known.clear();
+        waiting.known_bytes = 0;
     }
 
     /// Forgets what was asked ahead and what is held back.

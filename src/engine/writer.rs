@@ -289,10 +289,7 @@ impl Committer {
         if jobs.is_empty() && !sweeps && !is_idle {
             return (0, true);
         }
-        if self.others.turns_alone > 0 {
-            // Nobody else has written, likely: what will be asked comes with the turn.
-            self.prefetch(&jobs);
-        }
+        self.prefetch(&jobs);
         let turn = match self.begin(&jobs) {
             Ok(Some(turn)) => turn,
             // Another node sees to what is due.

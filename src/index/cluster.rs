@@ -150,13 +150,17 @@ impl ClusterIndex {
 
     /// The lists of these keys, and the number of articles, in one round trip.
     fn fetch(&self, keys: &[(Kind, u64)]) -> Result<Answer, IndexError> {
+        self.fetch_lists(keys, true)
+    }
+
+    /// The same; the number of articles only if it matters.
+    fn fetch_lists(&self, keys: &[(Kind, u64)], counts: bool) -> Result<Answer, IndexError> {
         let wanted = self.places(keys);
         let mut commands = self.groups_of(&wanted);
         let now_ms = u64::try_from(self.shared.clock.elapsed().as_millis()).unwrap_or(0) + 1;
         let counted_ms = self.shared.counted_ms.load(Ordering::Acquire);
-        let counts = counted_ms == 0
-            || now_ms.saturating_sub(counted_ms) > COUNT_FRESH_MS
-            || !self.staged().entries.is_empty();
+        let is_old = counted_ms == 0 || now_ms.saturating_sub(counted_ms) > COUNT_FRESH_MS;
+        let counts = counts && (is_old || !self.staged().entries.is_empty());
         if counts {
             commands.push(cluster::count(&self.shared.cluster));
         }
@@ -190,10 +194,10 @@ impl ClusterIndex {
         let staged = self.staged();
         answer.article_count =
             self.shared.article_count.load(Ordering::Acquire) + staged.entries.len() as u64;
-        if staged.entries.is_empty() {
+        if staged.entries.is_empty() && staged.news.is_empty() {
             return;
         }
-        for (number, entry) in &staged.entries {
+        for (number, entry) in staged.entries.iter().chain(&staged.news) {
             answer.columns.columns.insert(*number, Column::of(entry));
             answer.columns.simhashes.insert(*number, entry.keys.sketch.simhash.bits());
         }
@@ -206,6 +210,12 @@ impl ClusterIndex {
         }
     }
 
+    /// Asks for a column.
+    fn column_of(&self, number: u32) -> Command {
+        let (key, start) = self.column(number);
+        Command::new("GETRANGE", &key).arg(start).arg(start + COLUMN_BYTES - 1)
+    }
+
     /// What filters and shared anchors need to know of articles, in one round trip, or none.
     fn fetch_columns(
         &self,
@@ -213,33 +223,8 @@ impl ClusterIndex {
         filters: &[&Filter],
         counts_anchors: bool,
     ) -> Result<(), IndexError> {
-        let has_facets = filters
-            .iter()
-            .any(|it| Filter { numbers: 0..u32::MAX, ..(*it).clone() } != Filter::all());
-        let mut seen: HashMap<u32, usize> = HashMap::default();
-        if has_facets {
-            for lists in [&answer.anchors, &answer.bands, &answer.blocks, &answer.terms] {
-                for number in lists.0.values().flat_map(|it| &it.numbers) {
-                    seen.insert(*number, ANCHORS_MIN + 1);
-                }
-            }
-        } else if counts_anchors {
-            for number in answer.anchors.0.values().flat_map(|it| &it.numbers) {
-                *seen.entry(*number).or_default() += 1;
-            }
-        }
-        let is_needed =
-            |it: &(&u32, &usize)| *it.1 > ANCHORS_MIN && !answer.columns.columns.contains_key(it.0);
-        let mut numbers: Vec<u32> = seen.iter().filter(is_needed).map(|it| *it.0).collect();
-        numbers.sort_unstable();
-        numbers.truncate(COLUMNS_MAX);
-        let commands: Vec<Command> = numbers
-            .iter()
-            .map(|number| {
-                let (key, start) = self.column(*number);
-                Command::new("GETRANGE", &key).arg(start).arg(start + COLUMN_BYTES - 1)
-            })
-            .collect();
+        let numbers = answer.needs_columns(filters, counts_anchors);
+        let commands: Vec<Command> = numbers.iter().map(|it| self.column_of(*it)).collect();
         let replies = self.ask(&commands)?;
         for (number, reply) in numbers.iter().zip(&replies) {
             if let Value::BulkString(bytes) = reply
@@ -256,6 +241,31 @@ impl Answer {
     fn proposer(&self) -> Proposer<'_, Fetched, FetchedColumns> {
         let Self { anchors, bands, blocks, terms, columns, article_count } = self;
         Proposer { anchors, bands, blocks, terms, columns, article_count: *article_count }
+    }
+
+    /// The articles of which filters and shared anchors need to know more.
+    fn needs_columns(&self, filters: &[&Filter], counts_anchors: bool) -> Vec<u32> {
+        let has_facets = filters
+            .iter()
+            .any(|it| Filter { numbers: 0..u32::MAX, ..(*it).clone() } != Filter::all());
+        let mut seen: HashMap<u32, usize> = HashMap::default();
+        if has_facets {
+            for lists in [&self.anchors, &self.bands, &self.blocks, &self.terms] {
+                for number in lists.0.values().flat_map(|it| &it.numbers) {
+                    seen.insert(*number, ANCHORS_MIN + 1);
+                }
+            }
+        } else if counts_anchors {
+            for number in self.anchors.0.values().flat_map(|it| &it.numbers) {
+                *seen.entry(*number).or_default() += 1;
+            }
+        }
+        let is_needed =
+            |it: &(&u32, &usize)| *it.1 > ANCHORS_MIN && !self.columns.columns.contains_key(it.0);
+        let mut numbers: Vec<u32> = seen.iter().filter(is_needed).map(|it| *it.0).collect();
+        numbers.sort_unstable();
+        numbers.truncate(COLUMNS_MAX);
+        numbers
     }
 
     fn of(&mut self, kind: Kind) -> &mut Fetched {
@@ -280,6 +290,7 @@ impl Index for ClusterIndex {
     fn flush(&self) -> Result<(), IndexError> {
         // Where it fails, some may be there: they are removed as those that are.
         let staged = std::mem::take(&mut *self.staged());
+        // What others have put in is there.
         let entries: Vec<Entry> = staged.entries.into_values().collect();
         if entries.is_empty() {
             return Ok(());
@@ -304,9 +315,30 @@ impl Index for ClusterIndex {
 
     fn prefetch(&self, keys: &[&Keys]) {
         let wanted: Vec<(Kind, u64)> = keys.iter().flat_map(|it| asked_of(it)).collect();
-        let commands = self.groups_of(&self.places(&wanted));
-        let count = cluster::count(&self.shared.cluster);
-        self.shared.cluster.ask_ahead(commands.into_iter().chain([count]));
+        let cluster = &self.shared.cluster;
+        cluster.ask_ahead_what_grows(self.groups_of(&self.places(&wanted)));
+        cluster.ask_ahead([cluster::count(cluster)]);
+    }
+
+    fn prefetch_candidates(&self, keys: &[&Keys]) -> Result<(), IndexError> {
+        let filter = Filter::all();
+        let queries: Vec<NearQuery<'_>> =
+            keys.iter().map(|keys| NearQuery { keys, shingle_count: 1, filter: &filter }).collect();
+        let wanted: Vec<(Kind, u64)> = keys.iter().flat_map(|it| asked_of(it)).collect();
+        let answer = self.fetch_lists(&wanted, false)?;
+        self.ask_ahead(&answer, &queries);
+        let columns = answer.needs_columns(&[], true);
+        let columns = columns.iter().map(|it| self.column_of(*it));
+        self.shared.cluster.ask_ahead(columns.chain([cluster::count(&self.shared.cluster)]));
+        Ok(())
+    }
+
+    fn set_news(&self, entries: &[Entry]) {
+        let mut staged = self.staged();
+        staged.forget_news();
+        for entry in entries {
+            staged.add_news(entry);
+        }
     }
 
     fn remove(&self, entries: &[Entry]) -> Result<(), IndexError> {

@@ -71,6 +71,12 @@ impl Index for MemoryIndex {
 
     fn prefetch(&self, _: &[&Keys]) {}
 
+    fn prefetch_candidates(&self, _: &[&Keys]) -> Result<(), IndexError> {
+        Ok(())
+    }
+
+    fn set_news(&self, _: &[Entry]) {}
+
     fn for_writer(&self) -> Option<Arc<dyn Index>> {
         None
     }

@@ -19,6 +19,7 @@ use doublon::index;
 use doublon::index::Index;
 use doublon::index::memory::MemoryIndex;
 use doublon::matching::verdict::Verdict;
+use doublon::store::embedded::EmbeddedStore;
 use doublon::store::{ArticleNumber, Part, Space, StoreError, Write};
 
 use crate::support::place::{cli, settings};
@@ -100,6 +101,61 @@ fn nodes_that_put_copies_at_once_see_each_other() {
     let created = skipped.iter().filter(|it| **it == PutOutcome::Created).count();
     assert_eq!(created, 1, "{skipped:?}");
     assert!(nodes.iter().all(|it| it.stats().unwrap().article_count == 121));
+    is_sound(&settings);
+}
+
+/// What a put or a deletion says.
+fn said(engine: &Engine, step: &(u32, Option<String>)) -> String {
+    let (id, text) = step;
+    match text {
+        Some(text) => {
+            let answer = put(engine, article(&id.to_string(), text)).unwrap();
+            let duplicates: Vec<String> = answer
+                .duplicates
+                .iter()
+                .map(|it| {
+                    format!("{} {:?} {:.3}", it.id.as_str(), it.relation, it.overlap.jaccard())
+                })
+                .collect();
+            format!("{:?} {:?} {duplicates:?}", answer.outcome, answer.story)
+        }
+        None => format!("{:?}", engine.delete(&ArticleId::new(id.to_string()).unwrap()).is_ok()),
+    }
+}
+
+#[test]
+fn nodes_in_turns_say_what_one_store_says() {
+    let Some(settings) = settings(None) else { return };
+    let alone = {
+        let store = Arc::new(EmbeddedStore::in_memory().unwrap());
+        let options = Options::new(Clock::system());
+        Engine::open(store, Arc::new(MemoryIndex::default()), options, |_, _| {}).unwrap()
+    };
+    let nodes: Vec<Engine> = (0..3).map(|_| node(&settings)).collect();
+    // Each node has had its first turn.
+    let mut steps: Vec<(u32, Option<String>)> =
+        (0..3).map(|it| (900 + it, Some(words(500_000 + it * 1000, 60)))).collect();
+    for step in 0..120_u32 {
+        // Copies of what came a few steps before, with some words of another one between.
+        let (family, variant) = (step * 7 % 10, step * 13 % 5);
+        let text = format!(
+            "{} {} {}",
+            words(family * 1000, 60),
+            words(family * 1000 + 200 + variant * 20, 20 * variant),
+            words(300_000 + step * 50, step % 4 * 15)
+        );
+        let id = step * 11 % 50;
+        steps.push((id, (step % 9 != 5).then_some(text)));
+    }
+    let mut related = 0;
+    for (at, step) in steps.iter().enumerate() {
+        let expected = said(&alone, step);
+        // One after the other, and sometimes the same again.
+        let engine = &nodes[(at + at / 7) % 3];
+        assert_eq!(said(engine, step), expected, "{at}");
+        related += usize::from(expected.contains("Duplicate"));
+    }
+    assert!(related > 20, "{related} puts had relatives");
     is_sound(&settings);
 }
 

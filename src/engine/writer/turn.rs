@@ -13,7 +13,7 @@ use crate::engine::watch::shelf::{self, News};
 use crate::engine::writer::{Committer, Job};
 use crate::index::Entry;
 use crate::index::keys::Keys;
-use crate::store::{RowKey, Store};
+use crate::store::{ArticleNumber, RowKey, Store};
 
 /// Jobs of one commit for which what they ask is asked ahead, at most: of more, a round trip
 /// less is less than the work for it.
@@ -26,8 +26,6 @@ pub(in crate::engine) struct Others {
     pub(in crate::engine) shelf_seen: u64,
     /// Whether this node wrote last.
     pub(super) wrote_last: bool,
-    /// Turns in a row before which nobody else wrote.
-    pub(super) turns_alone: u32,
     /// Whether others have written what it has not looked at.
     pub(super) is_behind: bool,
     /// Whether something of a commit was sent that is not stored.
@@ -88,8 +86,7 @@ impl Committer {
         if !core.is_far() || jobs.is_empty() || jobs.len() > PREFETCHED_MAX {
             return;
         }
-        let ids: Vec<&str> = jobs.iter().filter_map(|it| Some(it.id()?.as_str())).collect();
-        core.store.prefetch(&ids, &[]);
+        core.store.prefetch(&ids(jobs), &[]);
         let keys: Vec<&Keys> = jobs.iter().filter_map(Job::keys).collect();
         if !keys.is_empty() {
             core.index.prefetch(&keys);
@@ -104,30 +101,45 @@ impl Committer {
             self.next = next.0;
         }
         self.others.has_sent = false;
+        self.core.index.set_news(&[]);
         self.others.is_behind |= turn.is_foreign;
-        if !jobs.is_empty() {
-            let turns = self.others.turns_alone.saturating_add(1);
-            self.others.turns_alone = if turn.is_foreign { 0 } else { turns };
-        }
         if !turn.redone.is_empty() {
             let features = self.core.features(turn.redone)?;
             let entries: Vec<Entry> = features.iter().map(|it| it.1.entry(*it.0)).collect();
             self.core.index.restore(&entries)?;
         }
         if self.others.is_behind {
-            self.catch_up(jobs)?;
+            self.catch_up(jobs, turn.news)?;
         }
         Ok(Some(guard))
     }
 
-    /// Learns what others have written.
-    fn catch_up(&mut self, jobs: &[Job]) -> Result<(), EngineError> {
+    /// Learns what others have written. Where what was asked ahead is of use, what they have put
+    /// in since is added to it.
+    fn catch_up(
+        &mut self,
+        jobs: &[Job],
+        news: Option<Vec<ArticleNumber>>,
+    ) -> Result<(), EngineError> {
         self.others.wrote_last = false;
         self.others.counters.clear();
+        let core = &self.core;
         let own = [Progress::row(), expiry::row()];
         let rows: Vec<RowKey> = Counter::rows().into_iter().chain(own).collect();
-        self.core.store.prefetch(&[], &rows);
-        self.prefetch(jobs);
+        core.store.prefetch(&[], &rows);
+        match news.filter(|_| !jobs.is_empty() && jobs.len() <= PREFETCHED_MAX) {
+            Some(news) => {
+                core.store.prefetch(&ids(jobs), &[]);
+                let keys: Vec<&Keys> = jobs.iter().filter_map(Job::keys).collect();
+                if !keys.is_empty() {
+                    core.index.prefetch_candidates(&keys)?;
+                }
+                let features = core.features(news)?;
+                let entries: Vec<Entry> = features.iter().map(|it| it.1.entry(*it.0)).collect();
+                core.index.set_news(&entries);
+            }
+            None => self.prefetch(jobs),
+        }
         self.others.shelf_seen = shelf::follow(&self.core, self.others.shelf_seen)?;
         self.is_importing = Progress::under_way(self.core.store.as_ref())?.is_some();
         if self.core.words()?.is_some() {
@@ -137,4 +149,9 @@ impl Committer {
         self.others.is_behind = false;
         Ok(())
     }
+}
+
+/// The ids of the articles that jobs are about.
+fn ids(jobs: &[Job]) -> Vec<&str> {
+    jobs.iter().filter_map(|it| Some(it.id()?.as_str())).collect()
 }

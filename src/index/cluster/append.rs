@@ -21,26 +21,47 @@ return redis.call('APPEND', KEYS[1], ARGV[1])
 #[derive(Debug, Default)]
 pub(super) struct Staged {
     pub(super) entries: BTreeMap<u32, Entry>,
+    /// What others have put in since the lists were read that this turn goes by.
+    pub(super) news: BTreeMap<u32, Entry>,
     pub(super) by_key: HashMap<(Kind, u64), Vec<u32>>,
 }
 
 impl Staged {
     pub(super) fn insert(&mut self, entry: &Entry) {
+        self.add(entry);
+        self.entries.insert(entry.number.0, entry.clone());
+    }
+
+    pub(super) fn add_news(&mut self, entry: &Entry) {
+        self.add(entry);
+        self.news.insert(entry.number.0, entry.clone());
+    }
+
+    fn add(&mut self, entry: &Entry) {
         for key in keys_of(entry) {
             self.by_key.entry(key).or_default().push(entry.number.0);
         }
-        self.entries.insert(entry.number.0, entry.clone());
     }
 
     /// Says whether it was there.
     pub(super) fn remove(&mut self, entry: &Entry) -> bool {
         let Some(entry) = self.entries.remove(&entry.number.0) else { return false };
-        for key in keys_of(&entry) {
+        self.take_keys(&entry);
+        true
+    }
+
+    pub(super) fn forget_news(&mut self) {
+        for entry in std::mem::take(&mut self.news).into_values() {
+            self.take_keys(&entry);
+        }
+    }
+
+    fn take_keys(&mut self, entry: &Entry) {
+        for key in keys_of(entry) {
             if let Some(numbers) = self.by_key.get_mut(&key) {
                 numbers.retain(|it| *it != entry.number.0);
             }
         }
-        true
     }
 }
 

@@ -65,15 +65,25 @@ impl ClusterStore {
             let attempt = *turn.attempt.get_or_insert_with(|| hash::random_64() >> 1);
             (turn.ended, attempt, (turn.known_seq, turn.known_fence), turn.used)
         };
-        let asking =
-            Asking { asks_ahead: true, used, ..self.asking(&self.shared.holder, ended, attempt) };
+        let asking = Asking {
+            known: known.0,
+            asks_ahead: true,
+            used,
+            ..self.asking(&self.shared.holder, ended, attempt)
+        };
         let since = self.shared.clock.elapsed();
+        self.shared.cluster.forget_known();
         let Some(mut held) = self.take_turn(&asking, waits)? else { return Ok(None) };
         let mut turn = self.own_turn();
         let is_foreign = held.seq != known.0 || held.is_unclean || !held.intent.is_empty();
-        if is_foreign || held.fence != known.1 + 1 {
-            // What came with the turn may be of before it.
+        let follows = known.1 > 0 && held.fence > known.1 && held.seq >= known.0;
+        let is_sound = !held.is_unclean && held.intent.is_empty() && follows;
+        let news = if is_sound { held.since(known.0) } else { None };
+        if news.is_none() {
             self.shared.cluster.forget_ahead();
+        } else if is_foreign || held.fence != known.1 + 1 {
+            // What came with the turn may be of before it.
+            self.shared.cluster.forget_what_changes();
         }
         let redone = self.recover(&self.shared.holder, &mut held, Pending::Finish)?;
         let is_first = known.1 == 0;
@@ -86,7 +96,7 @@ impl ClusterStore {
         (turn.is_unclean, turn.stands, turn.used) = (false, false, 0);
         turn.since = since;
         turn.held = Some(held);
-        Ok(Some(Turn { next: Some(next), is_foreign, redone }))
+        Ok(Some(Turn { next: Some(next), is_foreign, redone, news }))
     }
 
     pub(super) fn end_turn(&self, is_clean: bool) {
@@ -109,7 +119,7 @@ impl ClusterStore {
         attempt: u64,
     ) -> Asking<'a> {
         let identity = self.shared.identity;
-        Asking { holder, ended, attempt, identity, used: 0, asks_ahead: false }
+        Asking { holder, ended, attempt, identity, used: 0, known: 0, asks_ahead: false }
     }
 
     /// Does all of the writes or none, with what is held back.
@@ -201,7 +211,7 @@ impl ClusterStore {
         records: Vec<Command>,
     ) -> Result<Vec<Value>, ClusterError> {
         let cluster = &self.shared.cluster;
-        let mut batch = vec![turn::commit(cluster, &self.shared.holder, (goal, &intent.encode()))];
+        let mut batch = vec![turn::commit(cluster, goal, intent)];
         batch.extend(intent.commands(self.layout(), goal.fence, goal.only_removes));
         let told = batch.len();
         batch.extend(records);
@@ -229,9 +239,10 @@ impl ClusterStore {
                 Taken::Busy(left) => left,
             };
             if asking.asks_ahead {
-                cluster.forget_ahead();
+                cluster.forget_what_changes();
             }
             if !waits {
+                cluster.forget_ahead();
                 return Ok(None);
             }
             if waited > patience {

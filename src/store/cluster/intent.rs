@@ -8,6 +8,7 @@
 //! all of these, each as its length (u32) and its bytes. Numbers are little-endian.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use crate::cluster::Command;
 use crate::store::cluster::layout::{self, Layout};
@@ -40,6 +41,12 @@ impl Intent {
     /// What tells it from others: what its bytes begin with.
     pub(super) fn name(&self) -> Vec<u8> {
         [self.seq.to_le_bytes(), self.id.to_le_bytes()].concat()
+    }
+
+    /// The numbers that it brings, with some between perhaps.
+    pub(super) fn numbers(&self) -> Range<u32> {
+        let first = self.inserted.iter().min().map_or(0, |it| it.0);
+        first..self.inserted.iter().max().map_or(0, |it| it.0 + 1)
     }
 
     pub(super) fn set(&mut self, layout: &Layout, space: Space, row: (&[u8], &[u8])) {

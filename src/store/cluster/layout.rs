@@ -8,6 +8,7 @@
 //! | `P:{turn}:intent` | string | the last commit, until it is applied |
 //! | `P:{turn}:by:H` | string | the last commit of a holder, for a month |
 //! | `P:{turn}:burned` | list | `from-to@seconds`: numbers, without the last, that an interrupted commit may have used, and when they were passed over |
+//! | `P:{turn}:log` | list | `sequence:from-to` of the last 256 commits: the numbers that they brought, without the last |
 //! | `P:{turn}:postings` | hash | how many postings there are of each kind, about |
 //! | `P:{turn}:kept` | string | the dictionary of tokens |
 //! | `P:f:N`, `P:a:N` | string | the two parts of a record |
@@ -68,6 +69,10 @@ impl Layout {
 
     pub(super) fn burned(cluster: &Cluster) -> Vec<u8> {
         cluster.key("{turn}:burned")
+    }
+
+    pub(super) fn log(cluster: &Cluster) -> Vec<u8> {
+        cluster.key("{turn}:log")
     }
 
     pub(super) fn kept(cluster: &Cluster) -> Vec<u8> {

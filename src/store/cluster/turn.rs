@@ -6,16 +6,18 @@
 //! whose turn has ended cannot commit, since the commit asks whose turn it is in the same
 //! step; and what it may still apply is applied already (`intent`).
 
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::Duration;
 
 use redis::Value;
 
 use crate::cluster::reply;
 use crate::cluster::{Cluster, Command};
-use crate::store::StoreError;
 use crate::store::cluster::intent::Intent;
 use crate::store::cluster::layout::Layout;
 use crate::store::cluster::{number, unexpected};
+use crate::store::{ArticleNumber, StoreError};
 
 /// A turn ends by itself after so long, at least.
 const LEASE_MIN: Duration = Duration::from_secs(10);
@@ -23,13 +25,18 @@ const LEASE_MIN: Duration = Duration::from_secs(10);
 const LEASE_TIMEOUTS: u32 = 2;
 /// Numbers that a turn may use, at most: more than one commit has.
 pub(super) const TURN_NUMBERS: u32 = 4096;
+/// Commits whose numbers are logged.
+const LOGGED: usize = 256;
+/// Articles of other nodes up to which they are added to what was asked before the turn.
+const NEWS_MAX: usize = 1024;
 /// How long it is remembered what a holder committed last.
 const REMEMBERED: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// `KEYS`: turn, intent, burned. `ARGV`: who, for how many milliseconds, numbers to burn where
+/// `KEYS`: turn, intent, burned, log. `ARGV`: who, for how many milliseconds, numbers to burn where
 /// another's turn was not ended and where this holder's own was not, the last turn of this
 /// holder that was ended in good order and the commit that it applied, the
-/// name of this attempt, the identity of the store. Who was refused a moment ago goes before
+/// name of this attempt, the identity of the store, the commit behind which the log is asked
+/// for, and its length. Who was refused a moment ago goes before
 /// who had the last turn.
 const TAKE: &str = r"#!lua flags=allow-oom
 local is = redis.call('HMGET', KEYS[1], 'identity', 'holder', 'until', 'fence', 'attempt', 'last', 'wanted', 'wanted_at')
@@ -70,11 +77,13 @@ redis.call('HSET', KEYS[1], 'holder', ARGV[1], 'until', now + tonumber(ARGV[2]),
 local at = redis.call('HMGET', KEYS[1], 'seq', 'done', 'next', 'count', 'unclean')
 local intent = ''
 if at[1] ~= at[2] then intent = redis.call('GET', KEYS[2]) or '' end
-return {1, fence, at[1] or '0', at[3] or '0', at[4] or '0', intent, at[5] or '0'}
+local log, news = {}, tonumber(at[1] or 0) - tonumber(ARGV[9])
+if news > 0 and news <= tonumber(ARGV[10]) then log = redis.call('LRANGE', KEYS[4], -news, -1) end
+return {1, fence, at[1] or '0', at[3] or '0', at[4] or '0', intent, at[5] or '0', log}
 ";
 
-/// `KEYS`: turn, intent, what this holder committed. `ARGV`: who, fence, sequence, next,
-/// count, intent, seconds. Asked again after the turn has ended, it tells a commit that was
+/// `KEYS`: turn, intent, what this holder committed, log. `ARGV`: who, fence, sequence, next,
+/// count, intent, seconds, first number and the one behind the last, length of the log. Asked again after the turn has ended, it tells a commit that was
 /// made from one that was not.
 const COMMIT: &str = r"
 local is = redis.call('HMGET', KEYS[1], 'holder', 'fence', 'seq')
@@ -85,6 +94,10 @@ end
 -- Written again where it is there, so that replicas are waited for.
 redis.call('SET', KEYS[2], ARGV[6])
 redis.call('SET', KEYS[3], ARGV[3], 'EX', ARGV[7])
+if is[3] ~= ARGV[3] then
+  redis.call('RPUSH', KEYS[4], ARGV[3] .. ':' .. ARGV[8] .. '-' .. ARGV[9])
+  redis.call('LTRIM', KEYS[4], -tonumber(ARGV[10]), -1)
+end
 redis.call('HSET', KEYS[1], 'seq', ARGV[3], 'next', ARGV[4], 'count', ARGV[5])
 return 1
 ";
@@ -106,7 +119,7 @@ return 1
 ";
 
 /// Takes a commit back, and passes over its numbers. `KEYS`: turn, intent, what its holder
-/// committed, burned. `ARGV`: who, fence, sequence, the commit before it, the count before
+/// committed, burned, log. `ARGV`: who, fence, sequence, the commit before it, the count before
 /// it, what its intent begins with, its first number and the one behind its last.
 const REVOKE: &str = r"#!lua flags=allow-oom
 local is = redis.call('HMGET', KEYS[1], 'holder', 'fence', 'seq')
@@ -120,7 +133,7 @@ end
 if ARGV[7] ~= ARGV[8] then
   redis.call('RPUSH', KEYS[4], ARGV[7] .. '-' .. ARGV[8] .. '@' .. redis.call('TIME')[1])
 end
-redis.call('DEL', KEYS[2], KEYS[3])
+redis.call('DEL', KEYS[2], KEYS[3], KEYS[5])
 return 1
 ";
 
@@ -133,12 +146,13 @@ redis.call('HSET', KEYS[1], 'until', tonumber(t[1]) * 1000 + math.floor(tonumber
 return 1
 ";
 
-/// Brings a store forward that has lost its last commits. `KEYS`: turn. `ARGV`: who, fence,
+/// Brings a store forward that has lost its last commits. `KEYS`: turn, log. `ARGV`: who, fence,
 /// sequence, next, the turn from now on.
 const FORWARD: &str = r"#!lua flags=allow-oom
 local is = redis.call('HMGET', KEYS[1], 'holder', 'fence')
 if is[1] ~= ARGV[1] or (is[2] ~= ARGV[2] and is[2] ~= ARGV[5]) then return 0 end
 redis.call('HSET', KEYS[1], 'seq', ARGV[3], 'done', ARGV[3], 'next', ARGV[4], 'fence', ARGV[5])
+redis.call('DEL', KEYS[2])
 return 1
 ";
 
@@ -154,6 +168,30 @@ pub(super) struct Held {
     pub(super) intent: Vec<u8>,
     /// Whether a turn before it was not ended in good order, and nobody has seen to that.
     pub(super) is_unclean: bool,
+    /// The numbers that the last commits have brought, by their sequences.
+    pub(super) log: BTreeMap<u64, Range<u32>>,
+}
+
+impl Held {
+    /// The numbers that came since a commit, if the log tells and they are few.
+    pub(super) fn since(&self, seq: u64) -> Option<Vec<ArticleNumber>> {
+        let mut numbers = Vec::new();
+        for seq in seq.saturating_add(1)..=self.seq {
+            let range = self.log.get(&seq)?.clone();
+            if range.len() > NEWS_MAX - numbers.len() {
+                return None;
+            }
+            numbers.extend(range.map(ArticleNumber));
+        }
+        Some(numbers)
+    }
+}
+
+/// `sequence:first-behind`.
+fn logged(entry: &Value) -> Option<(u64, Range<u32>)> {
+    let (seq, range) = std::str::from_utf8(reply::bytes(entry)?).ok()?.split_once(':')?;
+    let (first, behind) = range.split_once('-')?;
+    Some((seq.parse().ok()?, first.parse().ok()?..behind.parse().ok()?))
 }
 
 /// What came of asking for a turn.
@@ -174,13 +212,16 @@ pub(super) struct Asking<'a> {
     pub(super) identity: u64,
     /// Numbers that its own last turn may have used, if that was not ended.
     pub(super) used: u32,
+    /// The last commit that it knows of.
+    pub(super) known: u64,
     /// Whether it goes with what the writer has asked ahead.
     pub(super) asks_ahead: bool,
 }
 
 /// Asks for the turn.
 pub(super) fn take(cluster: &Cluster, asking: &Asking<'_>) -> Result<Taken, StoreError> {
-    let keys = [Layout::turn(cluster), Layout::intent(cluster), Layout::burned(cluster)];
+    let (turn, log) = (Layout::turn(cluster), Layout::log(cluster));
+    let keys = [turn, Layout::intent(cluster), Layout::burned(cluster), log];
     let (ended, applied) = asking.ended;
     let command = Command::script(TAKE, &keys.each_ref().map(Vec::as_slice))
         .arg(asking.holder)
@@ -190,7 +231,9 @@ pub(super) fn take(cluster: &Cluster, asking: &Asking<'_>) -> Result<Taken, Stor
         .arg(ended)
         .arg(applied)
         .arg(asking.attempt)
-        .arg(asking.identity);
+        .arg(asking.identity)
+        .arg(asking.known)
+        .arg(LOGGED);
     let replies = if asking.asks_ahead {
         cluster.write_and_ask(&[command])?
     } else {
@@ -202,13 +245,14 @@ pub(super) fn take(cluster: &Cluster, asking: &Asking<'_>) -> Result<Taken, Stor
         [Value::Int(0), Value::Int(left)] => {
             Ok(Taken::Busy(Duration::from_millis(u64::try_from(*left).unwrap_or(0))))
         }
-        [Value::Int(1), fence, seq, next, count, intent, unclean] => Ok(Taken::Held(Held {
+        [Value::Int(1), fence, seq, next, count, intent, unclean, log] => Ok(Taken::Held(Held {
             fence: number(fence)?,
             seq: number(seq)?,
             next: u32::try_from(number(next)?).map_err(|_| StoreError::NumbersUsedUp)?,
             count: number(count)?,
             intent: reply::bytes(intent).unwrap_or_default().to_vec(),
             is_unclean: number(unclean)? == 1,
+            log: reply::list(log).unwrap_or_default().iter().filter_map(logged).collect(),
         })),
         _ => Err(unexpected()),
     }
@@ -222,7 +266,7 @@ pub(super) fn forward(
     fence: u64,
 ) -> Result<(), StoreError> {
     let key = Layout::turn(cluster);
-    let command = Command::script(FORWARD, &[&key])
+    let command = Command::script(FORWARD, &[&key, &Layout::log(cluster)])
         .arg(holder)
         .arg(held.fence)
         .arg(held.seq)
@@ -250,8 +294,12 @@ pub(super) struct Goal {
 }
 
 /// Commits, if the turn is still this holder's; see [`Committed`].
-pub(super) fn commit(cluster: &Cluster, holder: &str, (goal, intent): (&Goal, &[u8])) -> Command {
-    let keys = [Layout::turn(cluster), Layout::intent(cluster), Layout::by(cluster, holder)];
+pub(super) fn commit(cluster: &Cluster, goal: &Goal, intent: &Intent) -> Command {
+    let holder = intent.holder.as_str();
+    let (turn, by, log) =
+        (Layout::turn(cluster), Layout::by(cluster, holder), Layout::log(cluster));
+    let keys = [turn, Layout::intent(cluster), by, log];
+    let numbers = intent.numbers();
     let script = format!("{}{COMMIT}", flags(goal.only_removes));
     Command::script(&script, &keys.each_ref().map(Vec::as_slice))
         .arg(holder)
@@ -259,8 +307,11 @@ pub(super) fn commit(cluster: &Cluster, holder: &str, (goal, intent): (&Goal, &[
         .arg(goal.seq)
         .arg(goal.next)
         .arg(goal.count)
-        .arg(intent)
+        .arg(intent.encode())
         .arg(REMEMBERED.as_secs())
+        .arg(numbers.start)
+        .arg(numbers.end)
+        .arg(LOGGED)
 }
 
 /// What came of a commit.
@@ -297,9 +348,9 @@ pub(super) fn revoke(
     intent: &Intent,
 ) -> Result<(), StoreError> {
     let by = Layout::by(cluster, &intent.holder);
-    let keys = [Layout::turn(cluster), Layout::intent(cluster), by, Layout::burned(cluster)];
-    let first = intent.inserted.iter().min().map_or(0, |it| it.0);
-    let behind = intent.inserted.iter().max().map_or(0, |it| it.0 + 1);
+    let (turn, log) = (Layout::turn(cluster), Layout::log(cluster));
+    let keys = [turn, Layout::intent(cluster), by, Layout::burned(cluster), log];
+    let Range { start: first, end: behind } = intent.numbers();
     let command = Command::script(REVOKE, &keys.each_ref().map(Vec::as_slice))
         .arg(holder)
         .arg(fence)

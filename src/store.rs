@@ -259,9 +259,9 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// ahead; `None` if this one does.
     fn for_writer(&self) -> Option<Arc<dyn Store>>;
 
-    /// Says which ids and rows the writer will ask for, so that they come with the next look,
-    /// or with the turn if nobody wrote before it.
-    fn prefetch(&self, ids: &[&str], rows: &[RowKey]);
+    /// Says which ids and rows the writer will ask for, and whether for what is kept, so that
+    /// they come with the next look, or with the turn if nobody wrote before it.
+    fn prefetch(&self, ids: &[&str], rows: &[RowKey], kept: bool);
 
     /// Does all of the writes or none: first what is removed, then what is inserted,
     /// then the rows in their order. When it returns, they outlast a crash.

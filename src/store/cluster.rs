@@ -362,9 +362,12 @@ impl Store for ClusterStore {
         if is_free { number(fence).map(Some) } else { Ok(None) }
     }
 
-    fn prefetch(&self, ids: &[&str], rows: &[RowKey]) {
+    fn prefetch(&self, ids: &[&str], rows: &[RowKey], kept: bool) {
+        let cluster = &self.shared.cluster;
         let ids = ids.iter().map(|it| self.number_of(it));
-        self.shared.cluster.ask_ahead(ids.chain(rows.iter().map(|it| self.row_of(it))));
+        let rows = rows.iter().map(|it| self.row_of(it));
+        let kept = kept.then(|| Command::new("GET", &Layout::kept(cluster)));
+        cluster.ask_ahead(ids.chain(rows).chain(kept));
     }
 }
 

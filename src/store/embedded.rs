@@ -338,7 +338,7 @@ impl Store for EmbeddedStore {
         Ok(Some(0))
     }
 
-    fn prefetch(&self, _: &[&str], _: &[RowKey]) {}
+    fn prefetch(&self, _: &[&str], _: &[RowKey], _: bool) {}
 
     fn for_writer(&self) -> Option<Arc<dyn Store>> {
         None

@@ -121,8 +121,8 @@ impl Store for PendingStore {
         self.under.quiet()
     }
 
-    fn prefetch(&self, ids: &[&str], rows: &[RowKey]) {
-        self.under.prefetch(ids, rows);
+    fn prefetch(&self, ids: &[&str], rows: &[RowKey], kept: bool) {
+        self.under.prefetch(ids, rows, kept);
     }
 
     fn for_writer(&self) -> Option<Arc<dyn Store>> {

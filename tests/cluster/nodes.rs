@@ -17,8 +17,10 @@ use doublon::engine::watch::Since;
 use doublon::engine::{Engine, Options};
 use doublon::index;
 use doublon::index::Index;
+use doublon::index::cluster::ClusterIndex;
 use doublon::index::memory::MemoryIndex;
 use doublon::matching::verdict::Verdict;
+use doublon::store::cluster::ClusterStore;
 use doublon::store::embedded::EmbeddedStore;
 use doublon::store::{ArticleNumber, Part, Space, StoreError, Write};
 
@@ -157,6 +159,74 @@ fn nodes_in_turns_say_what_one_store_says() {
     }
     assert!(related > 20, "{related} puts had relatives");
     is_sound(&settings);
+}
+
+#[test]
+fn a_put_takes_three_round_trips_and_a_teaser_two() {
+    let Some(settings) = settings(None) else { return };
+    let open = || {
+        let cluster = Arc::new(Cluster::connect(settings.clone()).unwrap());
+        let store = ClusterStore::open(Arc::clone(&cluster)).unwrap();
+        let planned = store.articles_planned();
+        let index = ClusterIndex::open(Arc::clone(&cluster), planned, Clock::system());
+        let options = Options::new(Clock::system());
+        let engine = Engine::open(Arc::new(store), Arc::new(index), options, |_, _| {}).unwrap();
+        (engine, cluster)
+    };
+    let nodes = [open(), open()];
+    // Of some, so that what is done once a second does not count; and with the end of the turn,
+    // for which nobody waits.
+    let median = |act: &dyn Fn(usize) -> usize| {
+        let mut all: Vec<u64> = (0..21)
+            .map(|it| {
+                let before: Vec<u64> = nodes.iter().map(trips).collect();
+                let at = act(it);
+                thread::sleep(Duration::from_millis(30));
+                trips(&nodes[at]) - before[at]
+            })
+            .collect();
+        all.sort_unstable();
+        all[10]
+    };
+    let put_on = |at: usize, number: usize| {
+        let number = u32::try_from(number).unwrap();
+        let article = article(&format!("{at}-{number}"), &words(number * 100, 60));
+        put(&nodes[at].0, article).unwrap();
+        at
+    };
+    put_on(0, 7000);
+    put_on(1, 8000);
+    // A phrase of a stored article makes a candidate, a copy a duplicate.
+    let put_like = |at: usize, number: usize, shared: u32| {
+        let number = u32::try_from(number).unwrap();
+        let phrase = words(number % 1000 * 100 + 10, shared);
+        let text = format!("{phrase} {}", words(2_000_000 + number * 100, 60));
+        put(&nodes[at].0, article(&format!("like-{shared}-{at}-{number}"), &text)).unwrap();
+        at
+    };
+    let alone = [
+        median(&|it| put_on(0, it)),
+        median(&|it| put_like(0, it, 9)),
+        median(&|it| put_like(0, it, 50)),
+    ];
+    let in_turns = [
+        median(&|it| put_on(it % 2, 1000 + it)),
+        median(&|it| put_like(it % 2, 1000 + it, 9)),
+        median(&|it| put_like(it % 2, 1000 + it, 50)),
+    ];
+    // A new article, one with a candidate, and one that joins a story.
+    assert_eq!((alone, in_turns), ([3, 4, 7], [4, 4, 7]));
+    let match_on = |it: usize| {
+        let asked = TeaserRequest::of(words(u32::try_from(it).unwrap() * 100 + 5, 20));
+        let answer = nodes[1].0.match_teasers(vec![asked]).remove(0).unwrap();
+        assert_eq!(answer.verdict, Verdict::Match);
+        1
+    };
+    assert_eq!(median(&match_on), 2);
+}
+
+fn trips((_, cluster): &(Engine, Arc<Cluster>)) -> u64 {
+    cluster.meter().traffic().round_trips
 }
 
 #[test]

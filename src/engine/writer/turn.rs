@@ -86,7 +86,7 @@ impl Committer {
         if !core.is_far() || jobs.is_empty() || jobs.len() > PREFETCHED_MAX {
             return;
         }
-        core.store.prefetch(&ids(jobs), &[]);
+        core.store.prefetch(&ids(jobs), &[], false);
         let keys: Vec<&Keys> = jobs.iter().filter_map(Job::keys).collect();
         if !keys.is_empty() {
             core.index.prefetch(&keys);
@@ -126,10 +126,9 @@ impl Committer {
         let core = &self.core;
         let own = [Progress::row(), expiry::row()];
         let rows: Vec<RowKey> = Counter::rows().into_iter().chain(own).collect();
-        core.store.prefetch(&[], &rows);
+        core.store.prefetch(&ids(jobs), &rows, core.dictionary.get().is_none());
         match news.filter(|_| !jobs.is_empty() && jobs.len() <= PREFETCHED_MAX) {
             Some(news) => {
-                core.store.prefetch(&ids(jobs), &[]);
                 let keys: Vec<&Keys> = jobs.iter().filter_map(Job::keys).collect();
                 if !keys.is_empty() {
                     core.index.prefetch_candidates(&keys)?;

@@ -216,8 +216,16 @@ fn a_put_takes_three_round_trips_and_a_teaser_two() {
     ];
     // A new article, one with a candidate, and one that joins a story.
     assert_eq!((alone, in_turns), ([3, 4, 7], [4, 4, 7]));
+    let again = |it: usize, first: u32| {
+        let first = first + u32::try_from(it).unwrap() * 100;
+        put(&nodes[0].0, article(&format!("0-{it}"), &words(first, 60))).unwrap();
+        0
+    };
+    let replaced = median(&|it| again(it, 4_000_000));
+    let unchanged = median(&|it| again(it, 4_000_000));
+    assert_eq!((replaced, unchanged), (11, 6));
     let match_on = |it: usize| {
-        let asked = TeaserRequest::of(words(u32::try_from(it).unwrap() * 100 + 5, 20));
+        let asked = TeaserRequest::of(words(4_000_005 + u32::try_from(it).unwrap() * 100, 20));
         let answer = nodes[1].0.match_teasers(vec![asked]).remove(0).unwrap();
         assert_eq!(answer.verdict, Verdict::Match);
         1

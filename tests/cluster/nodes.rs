@@ -174,19 +174,19 @@ fn a_put_takes_three_round_trips_and_a_teaser_two() {
         (engine, cluster)
     };
     let nodes = [open(), open()];
-    // Of some, so that what is done once a second does not count; and with the end of the turn,
-    // for which nobody waits.
-    let median = |act: &dyn Fn(usize) -> usize| {
-        let mut all: Vec<u64> = (0..21)
-            .map(|it| {
-                let before: Vec<u64> = nodes.iter().map(trips).collect();
-                let at = act(it);
-                thread::sleep(Duration::from_millis(30));
-                trips(&nodes[at]) - before[at]
-            })
-            .collect();
-        all.sort_unstable();
-        all[10]
+    let watcher = index::cluster::open(settings.clone(), Clock::system()).unwrap().0;
+    // The least of some, so that what is done once a second does not count; and with the end of
+    // the turn, for which nobody waits.
+    let least = |act: &dyn Fn(usize) -> usize| {
+        let trips_of_one = |it: usize| {
+            let before: Vec<u64> = nodes.iter().map(trips).collect();
+            let at = act(it);
+            while watcher.quiet().unwrap().is_none() {
+                thread::sleep(Duration::from_millis(2));
+            }
+            trips(&nodes[at]) - before[at]
+        };
+        (0..12).map(trips_of_one).min().unwrap()
     };
     let put_on = |at: usize, number: usize| {
         let number = u32::try_from(number).unwrap();
@@ -205,14 +205,14 @@ fn a_put_takes_three_round_trips_and_a_teaser_two() {
         at
     };
     let alone = [
-        median(&|it| put_on(0, it)),
-        median(&|it| put_like(0, it, 9)),
-        median(&|it| put_like(0, it, 50)),
+        least(&|it| put_on(0, it)),
+        least(&|it| put_like(0, it, 9)),
+        least(&|it| put_like(0, it, 50)),
     ];
     let in_turns = [
-        median(&|it| put_on(it % 2, 1000 + it)),
-        median(&|it| put_like(it % 2, 1000 + it, 9)),
-        median(&|it| put_like(it % 2, 1000 + it, 50)),
+        least(&|it| put_on((it + 1) % 2, 1000 + it)),
+        least(&|it| put_like((it + 1) % 2, 1000 + it, 9)),
+        least(&|it| put_like((it + 1) % 2, 1000 + it, 50)),
     ];
     // A new article, one with a candidate, and one that joins a story.
     assert_eq!((alone, in_turns), ([3, 4, 7], [4, 4, 7]));
@@ -221,8 +221,8 @@ fn a_put_takes_three_round_trips_and_a_teaser_two() {
         put(&nodes[0].0, article(&format!("0-{it}"), &words(first, 60))).unwrap();
         0
     };
-    let replaced = median(&|it| again(it, 4_000_000));
-    let unchanged = median(&|it| again(it, 4_000_000));
+    let replaced = least(&|it| again(it, 4_000_000));
+    let unchanged = least(&|it| again(it, 4_000_000));
     assert_eq!((replaced, unchanged), (11, 6));
     let match_on = |it: usize| {
         let asked = TeaserRequest::of(words(4_000_005 + u32::try_from(it).unwrap() * 100, 20));
@@ -230,7 +230,7 @@ fn a_put_takes_three_round_trips_and_a_teaser_two() {
         assert_eq!(answer.verdict, Verdict::Match);
         1
     };
-    assert_eq!(median(&match_on), 2);
+    assert_eq!(least(&match_on), 2);
 }
 
 fn trips((_, cluster): &(Engine, Arc<Cluster>)) -> u64 {

@@ -23,12 +23,13 @@ use crate::store::{ArticleNumber, StoreError};
 const LEASE_MIN: Duration = Duration::from_secs(10);
 /// The same in the time that one batch may take.
 const LEASE_TIMEOUTS: u32 = 2;
-/// Numbers that a turn may use, at most: more than one commit has.
+/// Numbers that another's turn may have used, at most: more than one commit has.
 pub(super) const TURN_NUMBERS: u32 = 4096;
 /// Commits whose numbers are logged.
 const LOGGED: usize = 256;
-/// Articles of other nodes up to which they are added to what was asked before the turn.
-const NEWS_MAX: usize = 1024;
+/// Articles of other nodes that are added to what was asked before the turn, at most: each is
+/// read, and of more it is less to ask again.
+const NEWS_MAX: usize = 64;
 /// How long it is remembered what a holder committed last.
 const REMEMBERED: Duration = Duration::from_secs(30 * 24 * 3600);
 

@@ -27,7 +27,7 @@ pub(super) struct Ahead(Mutex<Waiting>);
 
 #[derive(Default)]
 struct Waiting {
-    asked: Vec<Command>,
+    asked: Vec<(Wire, Command)>,
     /// What was asked of it, that only grows: what others have added since is known otherwise.
     grown: HashSet<Wire>,
     /// Replies, until the turn ends.
@@ -36,13 +36,18 @@ struct Waiting {
     held: Vec<(Vec<Command>, Done)>,
 }
 
+/// What is counted of a reply that is remembered.
+fn size(wire: &Wire, value: &Value) -> usize {
+    wire.len() + reply::bytes(value).map_or(0, <[u8]>::len)
+}
+
 impl Waiting {
     fn is_idle(&self) -> bool {
         self.asked.is_empty() && self.known.is_empty()
     }
 
     fn remember(&mut self, wire: Wire, value: Value) {
-        let bytes = wire.len() + reply::bytes(&value).map_or(0, <[u8]>::len);
+        let bytes = size(&wire, &value);
         if self.known_bytes + bytes <= KNOWN_BYTES_MAX {
             self.known_bytes += bytes;
             self.known.insert(wire, value);
@@ -60,9 +65,9 @@ impl Cluster {
     /// Asks with the next batch of the writer.
     pub(crate) fn ask_ahead(&self, commands: impl IntoIterator<Item = Command>) {
         let mut waiting = self.ahead.lock();
-        let commands = commands.into_iter().filter(|it| !waiting.known.contains_key(&it.wire()));
-        let commands: Vec<Command> = commands.collect();
-        waiting.asked.extend(commands);
+        let Waiting { asked, known, .. } = &mut *waiting;
+        let named = commands.into_iter().map(|it| (it.wire(), it));
+        asked.extend(named.filter(|it| !known.contains_key(&it.0)));
     }
 
     /// The same of what only grows, so that its reply is of use after others have written.
@@ -74,9 +79,10 @@ impl Cluster {
     /// Forgets what others may have changed.
     pub(crate) fn forget_what_changes(&self) {
         let mut waiting = self.ahead.lock();
-        let Waiting { grown, known, .. } = &mut *waiting;
+        let Waiting { asked, grown, known, known_bytes, .. } = &mut *waiting;
         known.retain(|wire, _| grown.contains(wire));
-        waiting.asked.clear();
+        *known_bytes = known.iter().map(|it| size(it.0, it.1)).sum();
+        asked.clear();
     }
 
     /// The replies to what the writer asks: those that are known, and the others in one batch
@@ -100,13 +106,15 @@ impl Cluster {
         let missing: Vec<usize> = missing.collect();
         let own = |it: &usize| commands.get(*it).cloned();
         let mut batch: Vec<Command> = missing.iter().filter_map(own).collect();
-        let known: HashSet<&Wire> = wires.iter().collect();
-        batch.extend(asked.into_iter().filter(|it| !known.contains(&it.wire())));
+        let own: HashSet<&Wire> = wires.iter().collect();
+        let others = asked.into_iter().filter(|it| !own.contains(&it.0));
+        let (named, others): (Vec<Wire>, Vec<Command>) = others.unzip();
+        batch.extend(others);
         let mut came = self.run(&batch, Lanes::READ)?;
         let ahead = came.split_off(missing.len());
         let mut waiting = self.ahead.lock();
-        for (command, value) in batch.iter().skip(missing.len()).zip(ahead) {
-            waiting.remember(command.wire(), value);
+        for (wire, value) in named.into_iter().zip(ahead) {
+            waiting.remember(wire, value);
         }
         for (place, value) in missing.iter().zip(came) {
             if let (Some(reply), Some(wire)) = (replies.get_mut(*place), wires.get(*place)) {
@@ -120,13 +128,14 @@ impl Cluster {
     /// Writes, and asks in the same batch what was asked ahead.
     pub(crate) fn write_and_ask(&self, commands: &[Command]) -> Result<Vec<Value>, ClusterError> {
         let asked = std::mem::take(&mut self.ahead.lock().asked);
+        let (named, asked): (Vec<Wire>, Vec<Command>) = asked.into_iter().unzip();
         let mut batch = commands.to_vec();
         batch.extend(asked);
         let mut replies = self.run(&batch, Lanes::Split { writes: commands.len() })?;
         let known = replies.split_off(commands.len());
         let mut waiting = self.ahead.lock();
-        for (command, value) in batch.iter().skip(commands.len()).zip(known) {
-            waiting.remember(command.wire(), value);
+        for (wire, value) in named.into_iter().zip(known) {
+            waiting.remember(wire, value);
         }
         Ok(replies)
     }
@@ -166,8 +175,7 @@ impl Cluster {
 
     /// Forgets what was asked ahead and what is held back.
     pub(crate) fn forget_ahead(&self) {
-        let waiting = std::mem::take(&mut *self.ahead.lock());
-        drop(waiting);
+        *self.ahead.lock() = Waiting::default();
     }
 }
 

@@ -296,8 +296,7 @@ impl Index for ClusterIndex {
             return Ok(());
         }
         let groups = self.postings(&entries, false);
-        let mut commands = self.append(&groups);
-        commands.extend(self.beside(&entries, &groups, false));
+        let commands = self.append(&entries, &groups, false);
         let shared = Arc::clone(&self.shared);
         self.shared.cluster.hold(commands, move |replies| shared.have_grown(&groups, replies));
         Ok(())
@@ -355,8 +354,7 @@ impl Index for ClusterIndex {
             return Ok(());
         }
         let groups = self.postings(&stored, true);
-        let mut commands = self.append(&groups);
-        commands.extend(self.beside(&stored, &groups, true));
+        let commands = self.append(&stored, &groups, true);
         match self.shared.cluster.write(&commands) {
             Ok(replies) => self.shared.have_grown(&groups, &replies),
             Err(ClusterError::Full(_)) => self.append_always(&groups)?,

@@ -82,15 +82,22 @@ impl Committer {
 
     /// Says what the jobs will ask for.
     pub(super) fn prefetch(&self, jobs: &[Job]) {
-        let core = &self.core;
-        if !core.is_far() || jobs.is_empty() || jobs.len() > PREFETCHED_MAX {
-            return;
+        if self.core.is_far() && are_few(jobs) {
+            self.core.store.prefetch(&ids(jobs), &[], false);
+            self.prefetch_lists(jobs);
         }
-        core.store.prefetch(&ids(jobs), &[], false);
+    }
+
+    fn prefetch_lists(&self, jobs: &[Job]) {
         let keys: Vec<&Keys> = jobs.iter().filter_map(Job::keys).collect();
         if !keys.is_empty() {
-            core.index.prefetch(&keys);
+            self.core.index.prefetch(&keys);
         }
+    }
+
+    /// What is found of articles that are stored.
+    fn entries(&self, numbers: Vec<ArticleNumber>) -> Result<Vec<Entry>, EngineError> {
+        Ok(self.core.features(numbers)?.iter().map(|it| it.1.entry(*it.0)).collect())
     }
 
     /// Takes the turn to write, and learns what others have written since the last one.
@@ -104,9 +111,7 @@ impl Committer {
         self.core.index.set_news(&[]);
         self.others.is_behind |= turn.is_foreign;
         if !turn.redone.is_empty() {
-            let features = self.core.features(turn.redone)?;
-            let entries: Vec<Entry> = features.iter().map(|it| it.1.entry(*it.0)).collect();
-            self.core.index.restore(&entries)?;
+            self.core.index.restore(&self.entries(turn.redone)?)?;
         }
         if self.others.is_behind {
             self.catch_up(jobs, turn.news)?;
@@ -127,17 +132,16 @@ impl Committer {
         let own = [Progress::row(), expiry::row()];
         let rows: Vec<RowKey> = Counter::rows().into_iter().chain(own).collect();
         core.store.prefetch(&ids(jobs), &rows, core.dictionary.get().is_none());
-        match news.filter(|_| !jobs.is_empty() && jobs.len() <= PREFETCHED_MAX) {
+        match news {
+            _ if !are_few(jobs) => {}
             Some(news) => {
                 let keys: Vec<&Keys> = jobs.iter().filter_map(Job::keys).collect();
                 if !keys.is_empty() {
                     core.index.prefetch_candidates(&keys)?;
                 }
-                let features = core.features(news)?;
-                let entries: Vec<Entry> = features.iter().map(|it| it.1.entry(*it.0)).collect();
-                core.index.set_news(&entries);
+                core.index.set_news(&self.entries(news)?);
             }
-            None => self.prefetch(jobs),
+            None => self.prefetch_lists(jobs),
         }
         self.others.shelf_seen = shelf::follow(&self.core, self.others.shelf_seen)?;
         self.is_importing = Progress::under_way(self.core.store.as_ref())?.is_some();
@@ -148,6 +152,11 @@ impl Committer {
         self.others.is_behind = false;
         Ok(())
     }
+}
+
+/// Whether jobs are so few that what they ask is asked ahead.
+fn are_few(jobs: &[Job]) -> bool {
+    !jobs.is_empty() && jobs.len() <= PREFETCHED_MAX
 }
 
 /// The ids of the articles that jobs are about.

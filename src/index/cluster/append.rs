@@ -122,15 +122,20 @@ impl ClusterIndex {
         columns.chain(self.count(groups, is_gone)).collect()
     }
 
-    pub(super) fn append(&self, groups: &Postings) -> Vec<Command> {
+    /// Appends postings, and sets what stands beside them.
+    pub(super) fn append(
+        &self,
+        entries: &[Entry],
+        groups: &Postings,
+        is_gone: bool,
+    ) -> Vec<Command> {
         let key = |it: &(Kind, u64)| self.shared.groups.key(it.0, it.1);
-        groups
-            .iter()
-            .map(|(group, bytes)| Command::new("APPEND", &key(group)).arg(&bytes[..]))
-            .collect()
+        let append =
+            groups.iter().map(|(group, bytes)| Command::new("APPEND", &key(group)).arg(&bytes[..]));
+        append.chain(self.beside(entries, groups, is_gone)).collect()
     }
 
-    /// The same where there is no memory left: what frees it in the end, or was acknowledged.
+    /// Appends where there is no memory left: what frees it in the end, or was acknowledged.
     pub(super) fn append_always(&self, groups: &Postings) -> Result<(), IndexError> {
         let key = |it: &(Kind, u64)| self.shared.groups.key(it.0, it.1);
         let append = groups

@@ -75,9 +75,8 @@ impl ClusterStore {
         self.shared.cluster.forget_known();
         let Some(mut held) = self.take_turn(&asking, waits)? else { return Ok(None) };
         let mut turn = self.own_turn();
-        let is_foreign = held.seq != known.0 || held.is_unclean || !held.intent.is_empty();
-        let follows = known.1 > 0 && held.fence > known.1 && held.seq >= known.0;
-        let is_sound = !held.is_unclean && held.intent.is_empty() && follows;
+        let is_foreign = held.seq != known.0 || !held.is_settled();
+        let is_sound = held.is_settled() && held.follows(known);
         let news = if is_sound { held.since(known.0) } else { None };
         if news.is_none() {
             self.shared.cluster.forget_ahead();
@@ -86,8 +85,7 @@ impl ClusterStore {
             self.shared.cluster.forget_what_changes();
         }
         let redone = self.recover(&self.shared.holder, &mut held, Pending::Finish)?;
-        let is_first = known.1 == 0;
-        if is_first || held.seq < known.0 || held.fence <= known.1 {
+        if !held.follows(known) {
             self.bring_forward(&self.shared.holder, &mut held)?;
         }
         turn.attempt = None;

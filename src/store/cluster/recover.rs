@@ -54,7 +54,7 @@ impl ClusterStore {
         held: &mut Held,
         pending: Pending,
     ) -> Result<Vec<ArticleNumber>, StoreError> {
-        if held.intent.is_empty() && !held.is_unclean {
+        if held.is_settled() {
             return Ok(Vec::new());
         }
         // What came behind the commit that is known is there by half.

@@ -174,6 +174,16 @@ pub(super) struct Held {
 }
 
 impl Held {
+    /// Whether nothing is left of a turn before it.
+    pub(super) fn is_settled(&self) -> bool {
+        self.intent.is_empty() && !self.is_unclean
+    }
+
+    /// Whether it comes behind the commit and the turn that are known, as far as it can be told.
+    pub(super) fn follows(&self, (seq, fence): (u64, u64)) -> bool {
+        fence > 0 && self.fence > fence && self.seq >= seq
+    }
+
     /// The numbers that came since a commit, if the log tells and they are few.
     pub(super) fn since(&self, seq: u64) -> Option<Vec<ArticleNumber>> {
         let mut numbers = Vec::new();

@@ -15,7 +15,7 @@ use doublon::hash;
 use doublon::index::keys;
 use doublon::index::keys::Keys;
 use doublon::index::memory::MemoryIndex;
-use doublon::index::{Entry, Filter, Index, NearQuery, TeaserQuery, TermQuery};
+use doublon::index::{Entry, Filter, Index, NearQuery, TeaserQuery, TermQuery, Wanted};
 use doublon::shingle;
 use doublon::sketch::Sketch;
 use doublon::sketch::minhash::MinHash;
@@ -130,7 +130,7 @@ fn median_of_teasers(index: &MemoryIndex, size: u32) -> f64 {
             #[expect(clippy::disallowed_methods, reason = "a bench measures time")]
             let start = std::time::Instant::now();
             for (number, shingles) in &teasers {
-                let query = TeaserQuery { shingles, filter: &filter };
+                let query = TeaserQuery { shingles, filter: &filter, wanted: Wanted::Parts };
                 let proposal = index.teasers(&[query]).unwrap().remove(0);
                 assert_eq!(proposal.candidates.first(), Some(&ArticleNumber(*number)));
             }
@@ -197,7 +197,9 @@ fn index_of(criterion: &mut Criterion, size: u32) {
         index.near(&[query]).unwrap().remove(0)
     };
     let teaser = |it: &Question| {
-        index.teasers(&[TeaserQuery { shingles: &it.teaser, filter: &filter }]).unwrap().remove(0)
+        let wanted = Wanted::Parts;
+        let query = TeaserQuery { shingles: &it.teaser, filter: &filter, wanted };
+        index.teasers(&[query]).unwrap().remove(0)
     };
     let terms = |it: &Question| {
         index.terms(&[TermQuery { terms: &it.terms, filter: &filter }]).unwrap().remove(0)

@@ -25,6 +25,7 @@ use crate::cluster::ClusterError;
 pub(crate) use crate::index::image::table_again;
 pub use crate::index::image::{IMAGE_PARTS, ImageError};
 use crate::index::keys::Keys;
+pub(crate) use crate::index::propose::may_be_in;
 use crate::store::ArticleNumber;
 use crate::term::Term;
 
@@ -98,6 +99,22 @@ pub struct TeaserQuery<'a> {
     pub shingles: &'a [u64],
     /// Which articles are asked for.
     pub filter: &'a Filter,
+    /// What of it they are to have.
+    pub wanted: Wanted,
+}
+
+/// Which articles are candidates by the shingles of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// Those that have some of it.
+    Parts,
+    /// Those that may have all of it; none where they are fewer than so many.
+    Whole {
+        /// So many.
+        articles_min: usize,
+    },
+    /// None: only the frequencies are asked for.
+    Frequencies,
 }
 
 /// What the index knows of a teaser.

@@ -18,7 +18,7 @@ use doublon::engine::{Engine, Options};
 use doublon::index::keys::{FieldTokens, Keys};
 use doublon::index::memory::MemoryIndex;
 use doublon::index::{CANDIDATES_MAX, Entry, Filter, Index, NearQuery, TERM_CANDIDATES_MAX};
-use doublon::index::{TeaserQuery, TermQuery, keys};
+use doublon::index::{TeaserQuery, TermQuery, Wanted, keys};
 use doublon::matching::verdict::Verdict;
 use doublon::sketch::Sketch;
 use doublon::store::ArticleNumber;
@@ -138,7 +138,9 @@ fn a_sentence_of_thousands_of_articles_proposes_few_and_hides_none() {
     let filter = Filter::all();
     let tokens = Tokens::of(STOCK).hashes;
     let shingles = shingle::shingles(&tokens);
-    let found = &index.teasers(&[TeaserQuery { shingles: &shingles, filter: &filter }]).unwrap()[0];
+    let wanted = Wanted::Parts;
+    let query = TeaserQuery { shingles: &shingles, filter: &filter, wanted };
+    let found = &index.teasers(&[query]).unwrap()[0];
     assert!(found.candidates.len() <= CANDIDATES_MAX);
     assert!(found.frequencies.iter().all(|it| *it == ARTICLES));
     let terms = term::distinct([&tokens[..]]);
@@ -149,7 +151,7 @@ fn a_sentence_of_thousands_of_articles_proposes_few_and_hides_none() {
     for number in [0, 777, ARTICLES - 1] {
         let blurb = format!("{STOCK} {}", own_words(number, 12));
         let shingles = shingle::shingles(&Tokens::of(&blurb).hashes);
-        let query = TeaserQuery { shingles: &shingles, filter: &filter };
+        let query = TeaserQuery { shingles: &shingles, filter: &filter, wanted };
         assert_eq!(index.teasers(&[query]).unwrap()[0].candidates[0], ArticleNumber(number));
         let text = format!("{} {STOCK} {}", own_words(number, 20), own_words(number, 40));
         assert_eq!(near(&index, &text)[0], ArticleNumber(number));

@@ -8,7 +8,7 @@ use crate::engine::record::Features;
 use crate::engine::teaser::TEASER_TOKENS_MAX;
 use crate::hash::HashSet;
 use crate::index::keys::ANCHOR_STRIDE;
-use crate::index::{Filter, TeaserProposal, TeaserQuery};
+use crate::index::{self, Filter, TeaserQuery, Wanted};
 use crate::matching::runs;
 use crate::shingle::{self, SHINGLE_TOKENS};
 use crate::text::tokens::TokenHash;
@@ -38,13 +38,13 @@ impl Core {
         let open = self.frequent(texts, filter)?;
         let shingles: Vec<Vec<u64>> =
             open.iter().filter_map(|at| Some(shingle::shingles(texts.get(*at)?))).collect();
+        let wanted = Wanted::Whole { articles_min: ARTICLES_MIN };
         let queries: Vec<TeaserQuery<'_>> =
-            shingles.iter().map(|shingles| TeaserQuery { shingles, filter }).collect();
+            shingles.iter().map(|shingles| TeaserQuery { shingles, filter, wanted }).collect();
         let mut proposals =
             if queries.is_empty() { Vec::new() } else { self.index.teasers(&queries)? };
-        for TeaserProposal { candidates, frequencies, .. } in &mut proposals {
-            let can_stand = candidates.len() >= ARTICLES_MIN && are_frequent(frequencies);
-            candidates.truncate(if can_stand { READ_MAX } else { 0 });
+        for proposal in &mut proposals {
+            proposal.candidates.truncate(READ_MAX);
         }
         let features = self.features(proposals.iter().flat_map(|it| it.candidates.clone()))?;
         for ((at, shingles), proposal) in open.into_iter().zip(&shingles).zip(&proposals) {
@@ -67,27 +67,21 @@ impl Core {
         if asked.is_empty() {
             return Ok(Vec::new());
         }
+        let wanted = Wanted::Frequencies;
         let queries: Vec<TeaserQuery<'_>> =
-            asked.iter().map(|(_, shingles)| TeaserQuery { shingles, filter }).collect();
+            asked.iter().map(|(_, shingles)| TeaserQuery { shingles, filter, wanted }).collect();
         let proposals = self.index.teasers(&queries)?;
         let asked = asked.into_iter().zip(&proposals);
-        let frequent = asked.filter(|(_, it)| are_frequent(&it.frequencies));
+        let frequent = asked.filter(|(_, it)| index::may_be_in(&it.frequencies, ARTICLES_MIN));
         Ok(frequent.map(|((at, _), _)| at).collect())
     }
 }
 
-/// Whether enough articles may have all of a text whose shingles have these
-/// frequencies: each of them has an anchor in every window of the stride.
-fn are_frequent(frequencies: &[u32]) -> bool {
-    let window = ANCHOR_STRIDE.min(frequencies.len()).max(1);
-    let sum = |it: &[u32]| it.iter().map(|it| *it as usize).sum::<usize>();
-    !frequencies.is_empty() && frequencies.windows(window).all(|it| sum(it) >= ARTICLES_MIN)
-}
-
-/// As many words in the middle of a text as have an anchor in every article that has
-/// the text; all of a shorter one.
+/// As many words in the middle of a text as have two anchors in every article that has
+/// the text; all of a shorter one. One anchor is shared by chance where there are many
+/// articles.
 fn middle(text: &[TokenHash]) -> &[TokenHash] {
-    const WORDS: usize = SHINGLE_TOKENS + ANCHOR_STRIDE - 1;
+    const WORDS: usize = SHINGLE_TOKENS + 2 * ANCHOR_STRIDE - 1;
     let start = text.len().saturating_sub(WORDS) / 2;
     text.get(start..start + WORDS).unwrap_or(text)
 }
@@ -157,17 +151,10 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_frequent_where_all_of_its_windows_are() {
-        assert!(are_frequent(&[0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0]));
-        assert!(!are_frequent(&[0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 2]));
-        assert!(are_frequent(&[1, 2]) && !are_frequent(&[1, 1]) && !are_frequent(&[]));
-    }
-
-    #[test]
-    fn the_middle_of_a_text_is_as_long_as_the_stride_of_anchors_asks_for() {
+    fn the_middle_of_a_text_is_as_long_as_two_anchors_ask_for() {
         let text: Vec<u32> = (0..30).collect();
-        assert_eq!(middle(&text), &text[10..20]);
-        assert_eq!(middle(&text[..10]), &text[..10]);
+        assert_eq!(middle(&text), &text[6..24]);
+        assert_eq!(middle(&text[..18]), &text[..18]);
         assert_eq!(middle(&text[..7]), &text[..7]);
         assert!(middle(&[]).is_empty());
     }

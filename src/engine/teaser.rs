@@ -21,7 +21,7 @@ use crate::engine::record::Features;
 use crate::engine::scope::Scope;
 use crate::engine::teaser::aligned::Aligned;
 use crate::engine::watch::record::TeaserId;
-use crate::index::{Facets, Filter, TeaserProposal, TeaserQuery, keys};
+use crate::index::{Facets, Filter, TeaserProposal, TeaserQuery, Wanted, keys};
 use crate::matching::evidence::{Rarity, WHOLE_TITLE_BITS};
 use crate::matching::verdict::{Kind, TEASER_WORDS_MIN, Verdict};
 use crate::shingle;
@@ -357,7 +357,11 @@ impl Core {
         let queries: Vec<TeaserQuery<'_>> = teasers
             .iter()
             .zip(&shingles)
-            .map(|(asked, shingles)| TeaserQuery { shingles, filter: asked.filter })
+            .map(|(asked, shingles)| TeaserQuery {
+                shingles,
+                filter: asked.filter,
+                wanted: Wanted::Parts,
+            })
             .collect();
         let mut proposals = self.index.teasers(&queries)?;
         for (proposal, asked) in proposals.iter_mut().zip(teasers) {

@@ -75,6 +75,31 @@ impl<'a> BitReader<'a> {
         u32::try_from(bits).ok()
     }
 
+    /// A number written by [`BitWriter::push_rice`], and one of `count` bits behind it: most
+    /// of them by one look.
+    #[expect(clippy::inline_always, reason = "a start is as fast as the loop around it")]
+    #[inline(always)]
+    pub(super) fn read_pair(&mut self, low_bits: u32, count: u32) -> Option<(u32, u32)> {
+        let bits = self.peek()?;
+        let high = bits.trailing_ones();
+        let bits_in_all = high + 1 + low_bits + count;
+        let end = self.at + bits_in_all as usize;
+        if bits_in_all >= u64::BITS || end > 64 * self.words.len() {
+            return self.read_long_pair(low_bits, count);
+        }
+        self.at = end;
+        let rest = bits >> (high + 1);
+        let low = rest & ((1 << low_bits) - 1);
+        let number = (rest >> low_bits) & ((1 << count) - 1);
+        let value = u32::try_from(u64::from(high) << low_bits | low).ok()?;
+        Some((value, u32::try_from(number).ok()?))
+    }
+
+    #[cold]
+    fn read_long_pair(&mut self, low_bits: u32, count: u32) -> Option<(u32, u32)> {
+        Some((self.read_rice(low_bits)?, self.read(count)?))
+    }
+
     /// A number written by [`BitWriter::push_rice`].
     #[inline]
     pub(super) fn read_rice(&mut self, low_bits: u32) -> Option<u32> {
@@ -123,6 +148,22 @@ mod tests {
             }
             let words = writer.finish();
             let mut reader = BitReader::new(&words);
+            let mut pairs = BitReader::new(&words);
+            for two in items.chunks(2) {
+                // A pair is a number by the code and one of some bits.
+                if let [(true, value, bits), (false, next, count)] = *two {
+                    let mask = u32::MAX.checked_shr(32 - count).unwrap_or(0);
+                    let pair = pairs.read_pair(bits.max(26), count);
+                    prop_assert_eq!(pair, Some((value, next & mask)));
+                    continue;
+                }
+                for (is_rice, _, bits) in two {
+                    match is_rice {
+                        true => drop(pairs.read_rice((*bits).max(26))),
+                        false => drop(pairs.read(*bits)),
+                    }
+                }
+            }
             for (is_rice, value, bits) in items {
                 if is_rice {
                     prop_assert_eq!(reader.read_rice(bits.max(26)), Some(value));
@@ -141,6 +182,11 @@ mod tests {
                 read += 1;
             }
             prop_assert!(read <= 64 * 9);
+            let (mut pairs, mut single) = (BitReader::new(&words), BitReader::new(&words));
+            while let Some(pair) = pairs.read_pair(bits, bits) {
+                prop_assert_eq!(single.read_rice(bits).zip(single.read(bits)), Some(pair));
+            }
+            prop_assert!(single.read_rice(bits).and_then(|_| single.read(bits)).is_none());
         }
     }
 

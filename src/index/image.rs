@@ -335,7 +335,7 @@ impl Packing {
 }
 
 /// The number of homes and of slots in use, and these.
-fn decode_slots(words: &[u64]) -> Option<(usize, usize, impl Iterator<Item = u64>)> {
+fn decode_slots(words: &[u64]) -> Option<(usize, usize, PackedSlots<'_>)> {
     let [homes, len, used, packing, packed @ ..] = words else { return None };
     let count = |it: &u64| usize::try_from(*it).ok();
     let (homes, len, used) = (count(homes)?, count(len)?, count(used)?);
@@ -350,14 +350,31 @@ fn decode_slots(words: &[u64]) -> Option<(usize, usize, impl Iterator<Item = u64
         return None;
     }
     let homes = homes.min((HOMES_TO_USED * used).max(HOMES_MIN));
-    let mut bits = BitReader::new(packed);
-    let mut tag = 0_u32;
-    let ascending = (0..used).map_while(move |_| {
-        tag = tag.checked_add(bits.read_rice(gap_bits)?)?;
-        let number = bits.read(number_bits)?.wrapping_sub(1);
-        Some((u64::from(tag) << 32) | u64::from(number))
-    });
-    Some((homes, used, ascending))
+    let bits = BitReader::new(packed);
+    Some((homes, used, PackedSlots { bits, tag: 0, left: used, gap_bits, number_bits }))
+}
+
+/// The slots in use, as they are unpacked.
+struct PackedSlots<'a> {
+    bits: BitReader<'a>,
+    /// Of the one before.
+    tag: u32,
+    left: usize,
+    gap_bits: u32,
+    number_bits: u32,
+}
+
+impl Iterator for PackedSlots<'_> {
+    type Item = u64;
+
+    #[expect(clippy::inline_always, reason = "a start is as fast as this loop")]
+    #[inline(always)]
+    fn next(&mut self) -> Option<u64> {
+        self.left = self.left.checked_sub(1)?;
+        let (gap, number) = self.bits.read_pair(self.gap_bits, self.number_bits)?;
+        self.tag = self.tag.checked_add(gap)?;
+        Some((u64::from(self.tag) << 32) | u64::from(number.wrapping_sub(1)))
+    }
 }
 
 /// Homes of a table that is read, to slots in use, at most: one that has lost more than

@@ -185,7 +185,7 @@ mod tests {
     use super::*;
     use crate::hash;
     use crate::index::keys::{FieldTokens, Keys};
-    use crate::index::{CANDIDATES_MAX, Facets, Filter};
+    use crate::index::{CANDIDATES_MAX, Facets, Filter, Wanted};
     use crate::shingle;
     use crate::sketch::Sketch;
 
@@ -214,7 +214,9 @@ mod tests {
     fn teaser(index: &MemoryIndex, tokens: &[u32]) -> TeaserProposal {
         let shingles = shingle::shingles(tokens);
         let filter = Filter::all();
-        index.teasers(&[TeaserQuery { shingles: &shingles, filter: &filter }]).unwrap().remove(0)
+        let wanted = Wanted::Parts;
+        let query = TeaserQuery { shingles: &shingles, filter: &filter, wanted };
+        index.teasers(&[query]).unwrap().remove(0)
     }
 
     #[test]
@@ -270,7 +272,8 @@ mod tests {
         let last = Filter { sites: vec![copies - 1], ..Filter::all() };
         assert_eq!(near(&index, &words(1), &last), [copies - 1]);
         let shingles = shingle::shingles(&words(1)[..30]);
-        let query = TeaserQuery { shingles: &shingles, filter: &last };
+        let wanted = Wanted::Parts;
+        let query = TeaserQuery { shingles: &shingles, filter: &last, wanted };
         let proposal = index.teasers(&[query]).unwrap().remove(0);
         assert_eq!(proposal.candidates, [ArticleNumber(copies - 1)]);
         assert_eq!(near(&index, &words(1), &Filter::all()).len(), CANDIDATES_MAX);

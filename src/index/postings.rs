@@ -31,6 +31,10 @@ const LOCKED_KEYS_MAX: usize = 512;
 /// Homes of a table that grows before it is locked, and how many postings ahead.
 const HOMES_LARGE: usize = 4096;
 const GROWN_AHEAD: usize = 32;
+/// Slots that most look-ups, and most changes, read from a home on.
+const SEARCHED_SLOTS: usize = 5;
+const CHANGED_SLOTS: usize = 25;
+const LINE_BYTES: usize = 64;
 
 pub(super) const TABLES: usize = 1 << TABLE_BITS;
 const TABLE_BITS: u32 = 8;
@@ -87,7 +91,7 @@ impl Postings {
             Found { keys: Vec::with_capacity(keys.len()), numbers: Vec::with_capacity(keys.len()) };
         for keys in keys.chunks(LOCKED_KEYS_MAX) {
             let tables = self.read();
-            peek(&tables, keys, [0, 4]);
+            peek(&tables, keys, SEARCHED_SLOTS);
             for key in keys {
                 found.push(run(&tables, *key));
             }
@@ -150,7 +154,7 @@ impl Postings {
         for keys in keys.chunks(LOCKED_KEYS_MAX) {
             let grown = {
                 let tables = self.read();
-                peek(&tables, keys, [0, 8, 16, 24]);
+                peek(&tables, keys, CHANGED_SLOTS);
                 grown(&tables, keys)
             };
             let mut replaced = Vec::with_capacity(grown.len());
@@ -232,12 +236,15 @@ impl Found {
     }
 }
 
-/// Lets the cache misses of look-ups overlap: reads the slots that stand so far behind
-/// the homes of keys.
-fn peek<const N: usize>(tables: &[Table], keys: &[u64], ahead: [usize; N]) {
-    let all = keys.iter().fold(0, |all, key| {
-        let Some(table) = tables.get(table_of(*key)) else { return all };
-        ahead.iter().fold(all, |all, ahead| all ^ table.peek(tag_of(*key), *ahead))
+/// Lets the cache misses of look-ups overlap: finds first where the keys are at home, then
+/// reads the memory of so many slots there with nothing in between, so that as much is
+/// fetched at once as the processor can wait for.
+fn peek(tables: &[Table], keys: &[u64], slots: usize) {
+    let memory = |key: &u64| tables.get(table_of(*key)).map(|it| it.memory(tag_of(*key), slots));
+    let homes: Vec<&[u8]> = keys.iter().filter_map(memory).collect();
+    let all = homes.iter().fold(0, |all, home| {
+        let lines = home.iter().step_by(LINE_BYTES).fold(all, |all, it| all ^ it);
+        lines ^ home.last().unwrap_or(&0)
     });
     black_box(all);
 }

@@ -7,7 +7,7 @@ use crate::index::postings::{Found, POPULAR_ABOVE};
 use crate::index::votes::Votes;
 use crate::index::{
     Facets, NearQuery, STRONG_SHARE, TERM_CANDIDATES_MAX, TeaserProposal, TeaserQuery,
-    TermProposal, TermQuery,
+    TermProposal, TermQuery, Wanted,
 };
 use crate::matching::evidence::{self, Rarity};
 use crate::matching::overlap::OVERLAP_MIN;
@@ -164,10 +164,20 @@ impl<L: Lists, C: Facts> Proposer<'_, L, C> {
         let rarity = Rarity::new(article_count);
         let places = start..start + query.shingles.len();
         let frequencies: Vec<u32> = found.frequencies(places.clone()).collect();
+        let articles_min = match query.wanted {
+            Wanted::Parts => 0,
+            Wanted::Whole { articles_min } if may_be_in(&frequencies, articles_min) => articles_min,
+            Wanted::Whole { .. } | Wanted::Frequencies => {
+                return TeaserProposal { frequencies, article_count, ..TeaserProposal::default() };
+            }
+        };
         let known = frequencies.iter().copied().zip(query.shingles.iter().copied()).zip(places);
         let mut rarest: Vec<((u32, u64), usize)> = known.filter(|it| it.0.0 > 0).collect();
         rarest.sort_unstable();
+        let count = rarest.len();
         rarest.dedup_by_key(|it| it.0);
+        let is_wanted = articles_min > 0 && rarest.len() == count;
+        let whole_min = if is_wanted { whole_min(&frequencies, rarity) } else { 0 };
         let mut votes = Votes::new(query.filter, self.columns);
         for ((frequency, key), place) in rarest.iter().copied() {
             // Sixteenths of a bit: whole numbers make the order exact.
@@ -181,16 +191,22 @@ impl<L: Lists, C: Facts> Proposer<'_, L, C> {
                 self.anchors.each(key, first, FOLLOWED_MAX, |it| votes.add(it, weight));
             }
         }
-        let mut ranked = votes.ranked(|_, _| true);
+        let is_candidate = |_, votes: u32| votes >= whole_min;
+        let mut ranked = votes.ranked(is_candidate);
+        // Popular keys make nothing of it that was not enough without them.
+        let is_settled = whole_min > 0 && ranked.len() < articles_min;
         let sure = sixteenths(SURE_SHARE * rarity.bits_min());
-        if ranked.first().is_none_or(|it| it.1 < sure) {
+        if !is_settled && ranked.first().is_none_or(|it| it.1 < sure) {
             let popular = rarest.iter().map(|it| it.0);
             let popular: Vec<_> = popular.filter(|it| it.0 as usize > FOLLOWED_MAX).collect();
             self.propose_pairs(&popular, &mut votes);
             for (frequency, key) in popular {
                 self.anchors.confirm(key, &mut votes, sixteenths(rarity.bits(frequency)));
             }
-            ranked = votes.ranked(|_, _| true);
+            ranked = votes.ranked(is_candidate);
+        }
+        if ranked.len() < articles_min {
+            ranked.clear();
         }
         let most = ranked.first().map_or(0, |it| it.1);
         let strong_min = STRONG_SHARE * f64::from(most);
@@ -258,6 +274,35 @@ impl<L: Lists, C: Facts> Proposer<'_, L, C> {
     }
 }
 
+/// Whether so many articles may have all of a text whose shingles have these
+/// frequencies. In each of them one in [`ANCHOR_STRIDE`] is an anchor, from one of the
+/// first on: there are no more of them than have the rarest of these.
+pub(crate) fn may_be_in(frequencies: &[u32], articles_min: usize) -> bool {
+    let articles = by_phase(frequencies).map(|it| it.min().unwrap_or(0) as usize);
+    articles.sum::<usize>() >= articles_min
+}
+
+/// The votes that an article has at least which has all of a text, whose shingles have
+/// these frequencies and do not repeat. One that is popular need not have been followed.
+fn whole_min(frequencies: &[u32], rarity: Rarity) -> u32 {
+    if frequencies.len() < ANCHOR_STRIDE {
+        return 0;
+    }
+    let votes = |frequency: u32| match frequency as usize {
+        ..=FOLLOWED_MAX => sixteenths(rarity.bits(frequency)),
+        _ => 0,
+    };
+    let possible = by_phase(frequencies).filter(|it| it.clone().all(|it| it > 0));
+    possible.map(|it| it.map(votes).sum()).min().unwrap_or(0)
+}
+
+/// The frequencies of the shingles that can be anchors of one article together, where it
+/// has all of them and does not begin with them.
+fn by_phase(frequencies: &[u32]) -> impl Iterator<Item = impl Iterator<Item = u32> + Clone + '_> {
+    let phases = 0..ANCHOR_STRIDE.min(frequencies.len());
+    phases.map(|it| frequencies.iter().copied().skip(it).step_by(ANCHOR_STRIDE))
+}
+
 /// Calls `add` with the articles of the keys that at most so many have; where they are
 /// many, with the oldest ones.
 fn follow(
@@ -303,4 +348,33 @@ fn is_within(a: SimHash, b: SimHash) -> bool {
 /// What a SimHash is looked up by.
 pub(super) fn block_keys(simhash: SimHash) -> impl Iterator<Item = u64> {
     simhash.block_keys().into_iter().map(|it| hash::mix(u64::from(it) + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_articles_have_a_text_than_have_the_anchors_of_a_phase() {
+        let thrice = [0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0];
+        assert!(may_be_in(&thrice, 3) && !may_be_in(&thrice, 4));
+        assert!(!may_be_in(&[9, 0, 0, 0, 0, 0, 0, 0, 2], 3), "two of the nine at most");
+        let spread = [[1, 1, 1, 0, 0, 0, 0, 0], [5; 8]].concat();
+        assert!(may_be_in(&spread, 3) && !may_be_in(&spread, 4));
+        assert!(may_be_in(&[1, 2], 3) && !may_be_in(&[1, 1], 3) && !may_be_in(&[], 3));
+    }
+
+    #[test]
+    fn an_article_with_all_of_a_text_has_the_votes_of_one_phase() {
+        let rarity = Rarity::new(1000);
+        let votes = |frequency| sixteenths(rarity.bits(frequency));
+        let window = [5, 1, 0, 9, 1, 1, 1, 1];
+        assert_eq!(whole_min(&window, rarity), votes(9), "0 is nobody's anchor");
+        let two = [window, [2; 8]].concat();
+        assert_eq!(whole_min(&two, rarity), votes(9) + votes(2));
+        let first_only = [window, [3, 0, 0, 0, 0, 0, 0, 0]].concat();
+        assert_eq!(whole_min(&first_only, rarity), votes(5) + votes(3));
+        assert_eq!(whole_min(&[1, 1, 1, 1, 257, 1, 1, 1], rarity), 0);
+        assert_eq!(whole_min(&window[..7], rarity), 0, "none may be an anchor");
+    }
 }

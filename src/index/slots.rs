@@ -13,7 +13,7 @@
 //! three quarters more than it held. And the kernel can give a mapping huge pages,
 //! without which most probes of a table of gigabytes miss the TLB too.
 
-use std::ops::{Deref, DerefMut, Range};
+use std::ops::{ControlFlow, Deref, DerefMut, Range};
 
 use bytemuck::Pod;
 use memmap2::{Advice, MmapMut};
@@ -90,18 +90,20 @@ impl Slots {
         let Row::Narrow(slots, places) = &mut self.row else { return (0, None) };
         let (slots, places): (&mut [Packed], Places) = (slots, *places);
         let mut next = 0;
-        for slot in ascending {
+        // By one call, of which the compiler makes one loop with what gives the slots.
+        let left = ascending.try_for_each(|slot| {
             let home = (u64::from(hash::high_half(slot)) * homes) >> 32;
             let at = usize::try_from(home).unwrap_or(usize::MAX).max(next);
             match slots.get_mut(at) {
                 Some(packed) if places.hold(at, slot) && !is_near_wide(slot) => {
                     *packed = pack(slot);
+                    next = at + 1;
+                    ControlFlow::Continue(())
                 }
-                _ => return (next, Some(slot)),
+                _ => ControlFlow::Break(slot),
             }
-            next = at + 1;
-        }
-        (next, None)
+        });
+        (next, left.break_value())
     }
 
     /// Slots that are the home of a tag.
@@ -141,12 +143,12 @@ impl Slots {
         }
     }
 
-    /// Something of the slot at a place, for which its memory is read.
+    /// The memory of so many slots from a place on, or of those that are there.
     #[inline]
-    pub(super) fn touch(&self, at: usize) -> u64 {
+    pub(super) fn memory(&self, at: usize, count: usize) -> &[u8] {
         match &self.row {
-            Row::Wide(slots) => slots.get(at).copied().unwrap_or(EMPTY),
-            Row::Narrow(slots, _) => slots.get(at).map_or(EMPTY, |it| word(*it)),
+            Row::Wide(slots) => bytemuck::cast_slice(part(slots, at, count)),
+            Row::Narrow(slots, _) => bytemuck::cast_slice(part(slots, at, count)),
         }
     }
 
@@ -448,6 +450,11 @@ impl<T: Pod> DerefMut for Memory<T> {
             Self::Mapped(map) => bytemuck::cast_slice_mut(map),
         }
     }
+}
+
+#[inline]
+fn part<T>(slots: &[T], at: usize, count: usize) -> &[T] {
+    slots.get(at..slots.len().min(at + count)).unwrap_or_default()
 }
 
 /// How many slots stand before one that is not below another.

@@ -22,6 +22,8 @@ const PLAIN_AGAIN: usize = 6;
 /// table grows by.
 const LOAD_TENTHS: usize = 9;
 pub(super) const HOMES_MIN: usize = 8;
+/// A list is looked for so many places around where its tag's share says, at first.
+const NEAR_LISTS: usize = 128;
 
 /// Postings by tag.
 #[derive(Debug)]
@@ -89,11 +91,10 @@ impl Table {
         }
     }
 
-    /// What stands where a tag is looked for, and `ahead` slots on: reading it for many
-    /// tags before these are looked up lets their cache misses overlap.
+    /// The memory in which a tag is looked for, if it is within so many slots of its home.
     #[inline]
-    pub(super) fn peek(&self, tag: u32, ahead: usize) -> u64 {
-        self.slots.touch(self.slots.home(tag) + ahead)
+    pub(super) fn memory(&self, tag: u32, slots: usize) -> &[u8] {
+        self.slots.memory(self.slots.home(tag), slots)
     }
 
     /// The postings of a tag.
@@ -190,12 +191,14 @@ impl Table {
     /// Where the list of a tag stands, or would. Tags are spread evenly, so that it is
     /// near where its share of all tags says.
     fn place_of_list(&self, tag: u32) -> usize {
-        let share = (u64::from(tag) * self.listed.len() as u64) >> 32;
+        let listed = self.listed.as_slice();
+        let share = (u64::from(tag) * listed.len() as u64) >> 32;
         let guess = usize::try_from(share).unwrap_or(0);
-        let (below, above) = self.listed.split_at(guess);
-        let back = below.iter().rev().take_while(|it| **it >= tag).count();
-        let on = above.iter().take_while(|it| **it < tag).count();
-        guess + on - back
+        let near = guess.saturating_sub(NEAR_LISTS)..listed.len().min(guess + NEAR_LISTS);
+        let is_near = (near.start == 0 || listed[near.start - 1] < tag)
+            && (near.end == listed.len() || listed[near.end] >= tag);
+        let range = if is_near { near } else { 0..listed.len() };
+        range.start + listed[range].partition_point(|it| *it < tag)
     }
 
     /// Where the slots of a tag start, and the numbers in them.

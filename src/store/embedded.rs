@@ -18,6 +18,8 @@ mod check;
 mod copy;
 mod mend;
 mod overlay;
+mod pack_keys;
+mod packer;
 mod pages;
 mod place;
 mod seal;
@@ -37,9 +39,11 @@ use crate::clock::Clock;
 use crate::store::cluster::Orphans;
 use crate::store::damage::{Damage, DamageLog};
 use crate::store::embedded::mend::Held;
+use crate::store::embedded::pack_keys::PackKeys;
 use crate::store::embedded::pages::guarded;
 use crate::store::embedded::place::Place;
 use crate::store::embedded::tables::{BARE_ROWS, Snapshot, Tables, open_pack};
+use crate::store::pack::Pack;
 use crate::store::{
     ArticleNumber, Part, Row, RowKey, Space, State, Store, StoreError, Turn, View, Write,
     prefix_end,
@@ -65,6 +69,8 @@ pub struct EmbeddedStore {
     held: Mutex<Held>,
     /// The tables as the last commit left them, open for all readers.
     snapshot: RwLock<Arc<Snapshot>>,
+    /// Of [`Part::Features`], which are read one by one.
+    pack_keys: PackKeys,
     place: Place,
     clock: Clock,
     damage: DamageLog,
@@ -200,7 +206,7 @@ impl EmbeddedStore {
         let held = Mutex::new(Held::new(database, snapshot.sequence()?));
         let snapshot = RwLock::new(Arc::new(snapshot));
         let (clock, damage) = (Clock::system(), DamageLog::default());
-        Ok(Self { held, snapshot, place, clock, damage })
+        Ok(Self { held, snapshot, pack_keys: PackKeys::default(), place, clock, damage })
     }
 
     fn snapshot(&self) -> Arc<Snapshot> {
@@ -213,32 +219,36 @@ impl Snapshot {
     /// damaged is given without bytes.
     fn read(
         &self,
-        part: Part,
+        (part, keys): (Part, &PackKeys),
         rest: &mut &[ArticleNumber],
         visit: &mut dyn FnMut(ArticleNumber, &[u8]),
     ) -> Result<(), StoreError> {
         while let Some(number) = rest.first() {
-            let Some((key, pack)) = self.pack_of(part, number.0)? else {
-                *rest = rest.get(1..).unwrap_or_default();
+            let key = if part == Part::Features { keys.before(number.0) } else { None };
+            let known = key.map_or(Ok(None), |it| self.features_at(it))?;
+            if let Some((key, bytes)) = &known
+                && let Ok(pack) = open_pack(*key, bytes.value())
+                && pack.last() >= Some(number.0)
+            {
+                visit_pack(pack, rest, visit);
                 continue;
-            };
-            let Ok(pack) = open_pack(key, pack.value()) else {
-                visit(*number, &[]);
-                *rest = rest.get(1..).unwrap_or_default();
-                continue;
-            };
-            // Those that follow may be in the same pack, or in none before its last.
-            let end = pack.last().unwrap_or(number.0).max(number.0);
-            let here = rest.iter().take_while(|it| (number.0..=end).contains(&it.0)).count();
-            let (found, others) = rest.split_at(here.max(1));
-            *rest = others;
-            for number in found {
-                match pack.get(number.0) {
-                    Ok(Some(record)) => visit(*number, record),
-                    Ok(None) => {}
-                    Err(_) => visit(*number, &[]),
-                }
             }
+            let found = self.pack_of(part, number.0)?;
+            if let (Part::Features, Some((key, _))) = (part, &found) {
+                keys.add(*key);
+            }
+            if let (Some(key), None) = (key, &known) {
+                keys.remove(key);
+            }
+            match found.as_ref().map(|(key, bytes)| open_pack(*key, bytes.value())) {
+                Some(Ok(pack)) => {
+                    visit_pack(pack, rest, visit);
+                    continue;
+                }
+                Some(Err(_)) => visit(*number, &[]),
+                None => {}
+            }
+            *rest = rest.get(1..).unwrap_or_default();
         }
         Ok(())
     }
@@ -288,7 +298,8 @@ impl Store for EmbeddedStore {
     ) -> Result<(), StoreError> {
         let mut rest = numbers;
         // What was visited is not visited again.
-        self.look(|snapshot| guarded(|| snapshot.read(part, &mut rest, visit)))
+        let keys = &self.pack_keys;
+        self.look(|snapshot| guarded(|| snapshot.read((part, keys), &mut rest, visit)))
     }
 
     fn scan(
@@ -356,7 +367,7 @@ impl Store for EmbeddedStore {
 
     fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
         let remembers = self.place.remembers();
-        self.change(|tables| tables.write(writes, remembers))
+        self.change(|tables| tables.write(writes, remembers, &self.pack_keys))
     }
 
     fn next_number(&self) -> Result<ArticleNumber, StoreError> {
@@ -415,6 +426,27 @@ impl Store for EmbeddedStore {
 
     fn damage(&self) -> &DamageLog {
         &self.damage
+    }
+}
+
+/// Visits those of `rest` that are in the pack of the first one, and takes them from it.
+fn visit_pack(
+    pack: Pack<'_>,
+    rest: &mut &[ArticleNumber],
+    visit: &mut dyn FnMut(ArticleNumber, &[u8]),
+) {
+    let Some(first) = rest.first() else { return };
+    // Those that follow may be in the same pack, or in none before its last.
+    let end = pack.last().unwrap_or(first.0).max(first.0);
+    let here = rest.iter().take_while(|it| (first.0..=end).contains(&it.0)).count();
+    let (found, others) = rest.split_at(here.max(1));
+    *rest = others;
+    for number in found {
+        match pack.get(number.0) {
+            Ok(Some(record)) => visit(*number, record),
+            Ok(None) => {}
+            Err(_) => visit(*number, &[]),
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The tables of the embedded store, and how records are packed into them.
+//! The tables of the embedded store.
 
 use std::ops::Range;
 
@@ -8,8 +8,10 @@ use redb::{
 };
 
 use crate::store::damage::Damage;
+use crate::store::embedded::pack_keys::PackKeys;
+use crate::store::embedded::packer::{Packer, seal_packs, take};
 use crate::store::embedded::{failed, seal};
-use crate::store::pack::{self, Pack, PackBuilder};
+use crate::store::pack::{self, Pack};
 use crate::store::{ArticleNumber, Part, Row, Space, State, StoreError, Write};
 
 pub(super) const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
@@ -79,6 +81,11 @@ impl Snapshot {
             Part::Article => &self.articles,
             Part::Features => &self.features,
         }
+    }
+
+    /// The pack of features that begins here.
+    pub(super) fn features_at(&self, key: u32) -> Result<Option<PackRow>, StoreError> {
+        Ok(self.features.get(key).map_err(failed)?.map(|pack| (key, pack)))
     }
 
     /// The pack in which a record is, if it is there, and the pack's key.
@@ -288,10 +295,16 @@ impl<'a> Tables<'a> {
         self.set(META_SUM, sum)
     }
 
-    /// Does all of the writes; `remembers` what is removed.
-    pub(super) fn write(&mut self, writes: &[Write], remembers: bool) -> Result<(), StoreError> {
+    /// Does all of the writes; `remembers` what is removed. `keys` learns of new packs of
+    /// features.
+    pub(super) fn write(
+        &mut self,
+        writes: &[Write],
+        remembers: bool,
+        keys: &PackKeys,
+    ) -> Result<(), StoreError> {
         let removed = self.remove(writes, remembers)?;
-        let inserted = self.insert(writes)?;
+        let inserted = self.insert(writes, keys)?;
         let count = meta(&self.meta, META_COUNT)?;
         self.set(META_COUNT, (count + inserted).saturating_sub(removed))?;
         for write in writes {
@@ -337,9 +350,10 @@ impl<'a> Tables<'a> {
     }
 
     /// Inserts in a row fill packs together. Gives their number.
-    fn insert(&mut self, writes: &[Write]) -> Result<u64, StoreError> {
+    fn insert(&mut self, writes: &[Write], keys: &PackKeys) -> Result<u64, StoreError> {
         let mut articles = Packer::at_the_end_of(&mut self.articles, ARTICLES_PACK_BYTES)?;
         let mut features = Packer::at_the_end_of(&mut self.features, FEATURES_PACK_BYTES)?;
+        features.keys = Some(keys);
         let (mut count, mut next) = (0, next(&self.meta)?.0);
         for write in writes {
             if let Write::Insert { number, id, article, features: computed } = write {
@@ -385,109 +399,4 @@ impl<'a> Tables<'a> {
     fn set(&mut self, name: &str, value: u64) -> Result<(), StoreError> {
         self.meta.insert(name, value).map_err(failed).map(drop)
     }
-}
-
-/// Gives packs that have none their checksums.
-fn seal_packs(table: &mut Table<'_, u32, &'static [u8]>) -> Result<(), StoreError> {
-    let keys = table.iter().map_err(failed)?.map(|row| row.map(|it| it.0.value()));
-    let keys: Vec<u32> = keys.collect::<Result<_, _>>().map_err(failed)?;
-    for key in keys {
-        let mut sealed = PackBuilder::default();
-        if let Some(bare) = table.get(key).map_err(failed)? {
-            for record in Pack::of_bare(bare.value()).map_err(StoreError::Damaged)?.records() {
-                let (number, record) = record.map_err(StoreError::Damaged)?;
-                sealed.push(number, record);
-            }
-        }
-        table.insert(key, sealed.finish().as_slice()).map_err(failed)?;
-    }
-    Ok(())
-}
-
-/// Appends records to the packs of a table.
-struct Packer<'a, 'txn> {
-    table: &'a mut Table<'txn, u32, &'static [u8]>,
-    bytes_max: usize,
-    pack: PackBuilder,
-}
-
-impl<'a, 'txn> Packer<'a, 'txn> {
-    /// Goes on with the last pack, unless that is damaged: it stays as it is.
-    fn at_the_end_of(
-        table: &'a mut Table<'txn, u32, &'static [u8]>,
-        bytes_max: usize,
-    ) -> Result<Self, StoreError> {
-        let mut pack = PackBuilder::default();
-        if let Some((key, last)) = table.last().map_err(failed)?
-            && last.value().len() < bytes_max
-            && let Ok(last) = open_pack(key.value(), last.value())
-        {
-            for record in last.records() {
-                let (number, record) = record.map_err(StoreError::Damaged)?;
-                pack.push(number, record);
-            }
-        }
-        Ok(Self { table, bytes_max, pack })
-    }
-
-    fn push(&mut self, number: u32, record: &[u8]) -> Result<(), StoreError> {
-        if self.pack.bytes_with(record.len()) > self.bytes_max {
-            self.flush()?;
-        }
-        self.pack.push(number, record);
-        Ok(())
-    }
-
-    fn flush(&mut self) -> Result<(), StoreError> {
-        let pack = std::mem::take(&mut self.pack);
-        if let Some(first) = pack.first() {
-            self.table.insert(first, pack.finish().as_slice()).map_err(failed)?;
-        }
-        Ok(())
-    }
-}
-
-/// Takes records out of their packs, each pack once; `numbers` ascend. Gives those that
-/// were there. Packs that are damaged stay as they are.
-fn take(
-    table: &mut Table<'_, u32, &'static [u8]>,
-    numbers: &[u32],
-) -> Result<Vec<(u32, Vec<u8>)>, StoreError> {
-    let mut taken = Vec::new();
-    let mut left = numbers;
-    while let Some(number) = left.first() {
-        let (before, mut rest) = (taken.len(), PackBuilder::default());
-        let key = {
-            let row = table.range(..=*number).map_err(failed)?.next_back();
-            let Some((key, pack)) = row.transpose().map_err(failed)? else {
-                left = left.get(1..).unwrap_or_default();
-                continue;
-            };
-            let Ok(pack) = open_pack(key.value(), pack.value()) else {
-                left = left.get(1..).unwrap_or_default();
-                continue;
-            };
-            let end = pack.last().unwrap_or(*number).max(*number);
-            let (here, others) = left.split_at(left.partition_point(|it| *it <= end));
-            left = others;
-            for record in pack.records() {
-                let (found, record) = record.map_err(StoreError::Damaged)?;
-                if here.binary_search(&found).is_ok() {
-                    taken.push((found, record.to_vec()));
-                } else {
-                    rest.push(found, record);
-                }
-            }
-            key.value()
-        };
-        if taken.len() == before {
-            continue;
-        }
-        // A pack is found by the first of its numbers, so that it moves with it.
-        table.remove(key).map_err(failed)?;
-        if let Some(first) = rest.first() {
-            table.insert(first, rest.finish().as_slice()).map_err(failed)?;
-        }
-    }
-    Ok(taken)
 }

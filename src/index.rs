@@ -14,6 +14,7 @@ mod propose;
 mod slots;
 pub mod standing;
 mod table;
+mod tally;
 mod votes;
 
 use std::fmt;

@@ -24,8 +24,8 @@ use crate::store::damage::{Damage, DamageLog};
 pub struct ArticleNumber(pub u32);
 
 impl ArticleNumber {
-    /// The greatest number that is given out.
-    pub const MAX: Self = Self(u32::MAX - 1);
+    /// The greatest number that is given out: the index uses those above it.
+    pub const MAX: Self = Self((7 << 29) - 1);
 }
 
 /// The parts of a record, kept apart because they are read apart.

@@ -33,6 +33,7 @@ use crate::index::columns::{COLUMN_WORDS, Columns};
 use crate::index::memory::MemoryIndex;
 use crate::index::numbers::{Gaps, Numbers};
 use crate::index::postings::{Postings, TABLES};
+use crate::index::slots::LISTS_FROM;
 use crate::index::table::{HOMES_MIN, Table};
 
 /// Parts of an image, which are written and read apart.
@@ -88,8 +89,8 @@ impl MemoryIndex {
                 slots.clear();
                 lists.clear();
                 if let Some(table) = postings.read().get(place).filter(|it| it.slots.homes() > 0) {
-                    encode_slots(table, &mut slots);
-                    encode_lists(table, &mut lists)?;
+                    let listed = encode_slots(table, &mut slots);
+                    encode_lists(table, &listed, &mut lists)?;
                 }
                 if !slots.is_empty() {
                     out.words(SLOTS + kind, place, &slots)?;
@@ -272,7 +273,8 @@ fn decode_table(place: usize, slots: &[u64], lists: &[u64]) -> Result<Table, Ima
     let slots = decode_slots(slots).ok_or_else(|| damaged("the slots of a table"))?;
     let (homes, used, ascending) = slots;
     let salt = u32::try_from(place).unwrap_or(u32::MAX);
-    let table = Table::of(salt, homes, decode_lists(lists)?, ascending);
+    let (listed, lists) = decode_lists(lists)?;
+    let table = Table::of(salt, homes, (&listed, lists), ascending);
     let table = table.filter(|it| it.used == used);
     table.ok_or_else(|| damaged("a table is out of order"))
 }
@@ -281,8 +283,8 @@ fn decode_table(place: usize, slots: &[u64], lists: &[u64]) -> Result<Table, Ima
 pub(crate) fn table_again(slots: &[u64], lists: &[u64]) -> Result<TableWords, ImageError> {
     let table = decode_table(0, slots, lists)?;
     let (mut slots, mut bytes) = (Vec::new(), Vec::new());
-    encode_slots(&table, &mut slots);
-    encode_lists(&table, &mut bytes)?;
+    let listed = encode_slots(&table, &mut slots);
+    encode_lists(&table, &listed, &mut bytes)?;
     bytes.resize(bytes.len().next_multiple_of(size_of::<u64>()), 0);
     let (words, _) = bytes.as_chunks();
     Ok((slots, words.iter().map(|it| u64::from_le_bytes(*it)).collect()))
@@ -293,27 +295,35 @@ type TableWords = (Vec<u64>, Vec<u64>);
 
 /// The number of homes, of slots and of those in use, the bits of [`Packing`], and each
 /// slot in use: by Rice's code how far its tag is above the one before, then [`packed_number`].
-/// A posting takes 36 bits at a million articles.
-fn encode_slots(table: &Table, out: &mut Vec<u64>) {
+/// A posting takes 36 bits at a million articles. Gives the slots that have lists.
+fn encode_slots(table: &Table, out: &mut Vec<u64>) -> Vec<u64> {
     let packing = Packing::of(table.used, table.slots.used().map(packed_number).max());
     let Packing { gap_bits, number_bits } = packing;
     let head = [table.slots.homes(), table.slots.len(), table.used].map(|it| it as u64);
     out.extend_from_slice(&head);
     out.push((u64::from(gap_bits) << 32) | u64::from(number_bits));
     let mut bits = BitWriter::default();
+    let mut listed = Vec::new();
     let mut tag = 0;
     for slot in table.slots.used() {
+        if packed_number(slot) == 0 {
+            listed.push(slot);
+        }
         bits.push_rice(hash::high_half(slot) - tag, gap_bits);
         bits.push(packed_number(slot), number_bits);
         tag = hash::high_half(slot);
     }
     out.extend(bits.finish());
+    listed
 }
 
-/// One above the number of a slot, so that what stands in place of one is 0 and not the
-/// greatest.
+/// One above the number of a slot; 0 for all that have lists, which stand in the order of
+/// their tags.
 fn packed_number(slot: u64) -> u32 {
-    hash::low_half(slot).wrapping_add(1)
+    match hash::low_half(slot) {
+        LISTS_FROM.. => 0,
+        number => number + 1,
+    }
 }
 
 /// How many bits the slots of a table take.
@@ -386,10 +396,11 @@ const SLOTS_MAX: usize = 1 << 30;
 
 /// Of each list: its tag, the length of its bytes (its highest bit says that it is a
 /// bitmap), of gaps their number and the last one, and the bytes.
-fn encode_lists(table: &Table, out: &mut Vec<u8>) -> Result<(), ImageError> {
-    out.extend_from_slice(&(table.lists.len() as u64).to_le_bytes());
-    for (tag, numbers) in table.listed.iter().zip(&table.lists) {
-        out.extend_from_slice(&tag.to_le_bytes());
+fn encode_lists(table: &Table, listed: &[u64], out: &mut Vec<u8>) -> Result<(), ImageError> {
+    out.extend_from_slice(&(listed.len() as u64).to_le_bytes());
+    for slot in listed {
+        let Some(numbers) = table.list(*slot) else { continue };
+        out.extend_from_slice(&hash::high_half(*slot).to_le_bytes());
         match numbers {
             Numbers::Gaps(Gaps { bytes, len, last }) => {
                 let size = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
@@ -435,7 +446,6 @@ fn decode_lists(words: &[u64]) -> Result<(Vec<u32>, Vec<Numbers>), ImageError> {
         lists.push(numbers);
         rest = behind;
     }
-    tags.shrink_to_fit();
     lists.shrink_to_fit();
     Ok((tags, lists))
 }
@@ -527,11 +537,10 @@ mod tests {
         }
         assert!(table.slots.is_narrow());
         let mut words = Vec::new();
-        encode_slots(&table, &mut words);
+        assert!(encode_slots(&table, &mut words).is_empty());
         assert!(words.len() * 8 < 40_000 * 6, "{}", words.len());
         let (homes, used, ascending) = decode_slots(&words).unwrap();
-        let lists = (table.listed.clone(), table.lists.clone());
-        let back = Table::of(3, homes, lists, ascending).unwrap();
+        let back = Table::of(3, homes, (&[], Vec::new()), ascending).unwrap();
         assert_eq!((back.used, back.slots.is_narrow()), (used, true));
         assert_eq!(back.all(), table.all());
     }
@@ -548,7 +557,7 @@ mod tests {
         (0..10_000).for_each(|it| table.insert(tag(it), it));
         (100..10_000).for_each(|it| table.remove(tag(it), it));
         let mut words = Vec::new();
-        encode_slots(&table, &mut words);
+        assert!(encode_slots(&table, &mut words).is_empty());
         let back = decode_table(3, &words, &[0]).unwrap();
         assert_eq!((back.slots.homes(), back.all()), (200, table.all()));
     }

@@ -92,9 +92,7 @@ impl Postings {
         for keys in keys.chunks(LOCKED_KEYS_MAX) {
             let tables = self.read();
             peek(&tables, keys, SEARCHED_SLOTS);
-            for key in keys {
-                found.push(run(&tables, *key));
-            }
+            found.push_all(keys.iter().map(|key| run(&tables, *key)));
         }
         found
     }
@@ -215,6 +213,11 @@ impl Found {
         self.keys.get(keys).unwrap_or_default().iter().map(|it| it.frequency)
     }
 
+    /// The numbers of all keys but popular ones.
+    pub(super) fn all_numbers(&self) -> &[u32] {
+        &self.numbers
+    }
+
     /// The numbers of a key; none of a popular one.
     #[inline]
     pub(super) fn numbers(&self, key: usize) -> &[u32] {
@@ -223,16 +226,32 @@ impl Found {
         self.numbers.get(*start as usize..(start + len) as usize).unwrap_or_default()
     }
 
-    #[inline]
-    fn push(&mut self, run: Run<'_>) {
-        let start = u32::try_from(self.numbers.len()).unwrap_or(u32::MAX);
-        let frequency = run.frequency();
-        match run {
-            Run::Few(few) => self.numbers.extend_from_slice(few.numbers()),
-            Run::List(list) if frequency <= POPULAR_ABOVE => self.numbers.extend(list.iter()),
-            Run::List(_) => {}
+    /// Adds what was found. Lists are read behind all others, so that the cache misses of
+    /// finding them overlap.
+    fn push_all<'a>(&mut self, runs: impl Iterator<Item = Run<'a>>) {
+        let mut lists: Vec<(usize, &Numbers)> = Vec::new();
+        for run in runs {
+            let start = u32::try_from(self.numbers.len()).unwrap_or(u32::MAX);
+            match run {
+                Run::Few(few) => self.numbers.extend_from_slice(few.numbers()),
+                Run::List(list) => lists.push((self.keys.len(), list)),
+            }
+            let end = u32::try_from(self.numbers.len()).unwrap_or(u32::MAX);
+            self.keys.push(FoundKey { frequency: end - start, start });
         }
-        self.keys.push(FoundKey { frequency, start });
+        for (at, list) in &lists {
+            if let Some(key) = self.keys.get_mut(*at) {
+                key.frequency = list.len();
+            }
+        }
+        for (at, list) in lists {
+            if let (Some(key), Numbers::Gaps(gaps)) = (self.keys.get_mut(at), list)
+                && key.frequency <= POPULAR_ABOVE
+            {
+                key.start = u32::try_from(self.numbers.len()).unwrap_or(u32::MAX);
+                self.numbers.extend(gaps.iter());
+            }
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 use crate::hash;
 use crate::index::keys::ANCHOR_STRIDE;
 use crate::index::postings::{Found, POPULAR_ABOVE};
+use crate::index::tally::{Rounds, Tally};
 use crate::index::votes::Votes;
 use crate::index::{
     Facets, NearQuery, STRONG_SHARE, TERM_CANDIDATES_MAX, TeaserProposal, TeaserQuery,
@@ -32,7 +33,7 @@ const TERM_POSTINGS_MAX: u32 = 8192;
 const CONFIRMED_MAX: usize = 512;
 /// Anchors that a text must share with an article to be its candidate without
 /// help from the sketches, at least.
-const SHARED_ANCHORS_MIN: u32 = 3;
+const SHARED_ANCHORS_MIN: u8 = 3;
 /// Of the anchors that a text would share with an article at the overlap that
 /// counts, the share that makes a candidate: half, because they vary.
 const EXPECTED_SHARE: f64 = 0.5 * OVERLAP_MIN;
@@ -105,53 +106,57 @@ impl<L: Lists, C: Facts> Proposer<'_, L, C> {
         let is_near = |it: u32| is_within(self.columns.simhash(it), simhash);
         let add = |number| is_near(number) && votes.add(number, BLOCK_VOTES);
         follow(self.blocks, (&blocks, &by_blocks, BLOCK_POSTINGS_MAX), query, add);
-        for key in 0..query.keys.anchors.len() {
-            for number in by_anchors.numbers(key) {
-                votes.add(*number, 1);
-            }
-        }
+        let sketched = votes.clone();
+        let rare = by_anchors.all_numbers();
+        let mut tally = Tally::of(rare);
+        count_shared(&mut votes, &tally, rare);
         // Only those with the least number of votes that counts are worth a look at columns.
         let probes = u32::try_from(query.keys.anchors.len()).unwrap_or(u32::MAX);
         let shares_enough = |number: u32, votes: u32| {
             let anchors = votes % BLOCK_VOTES;
             votes >= BAND_VOTES
                 || votes >= BLOCK_VOTES && anchors >= NEAR_ANCHORS_MIN.min(probes)
-                || anchors >= SHARED_ANCHORS_MIN
+                || anchors >= SHARED_ANCHORS_MIN.into()
                     && anchors >= shared_anchors_min(query, self.columns.anchor_count(number))
         };
         let mut found = votes.ranked(shares_enough);
         if found.is_empty() {
             // Nothing but stock phrases, or a text that many articles have.
-            self.follow_popular(query, &by_anchors, &mut votes);
+            let popular = self.popular(query, &by_anchors, &sketched);
+            tally.add(&popular);
+            votes = sketched;
+            count_shared(&mut votes, &tally, rare);
+            count_shared(&mut votes, &tally, &popular);
             found = votes.ranked(shares_enough);
         }
         found.into_iter().map(|it| it.0).collect()
     }
 
-    fn follow_popular(&self, query: NearQuery<'_>, found: &Found, votes: &mut Votes<'_, C>) {
+    /// The articles of popular keys, each once for every window in which it has some.
+    fn popular(&self, query: NearQuery<'_>, found: &Found, votes: &Votes<'_, C>) -> Vec<u32> {
         let keys = &query.keys.anchors;
         let window = if keys.len() >= WINDOWED_MIN { ANCHOR_STRIDE } else { 1 };
         let frequencies: Vec<u32> = found.frequencies(0..keys.len()).collect();
         let first = query.filter.numbers.start;
         let mut numbers: Vec<u32> = Vec::new();
+        let mut of_window = Rounds::new();
         for (keys, frequencies) in keys.chunks(window).zip(frequencies.chunks(window)) {
             let popular = keys.iter().zip(frequencies).filter(|it| *it.1 > POPULAR_ABOVE);
             if popular.clone().count() < POPULAR_TOGETHER_MIN.min(window) {
                 continue;
             }
+            of_window.begin();
             for (key, _) in popular {
                 self.anchors.each(*key, first, FOLLOWED_MAX, |it| {
                     let passes = votes.passes(it);
-                    numbers.extend(passes.then_some(it));
+                    if passes && of_window.insert(it) {
+                        numbers.push(it);
+                    }
                     passes
                 });
             }
-            numbers.sort_unstable();
-            numbers.dedup();
-            for number in numbers.drain(..) {
-                votes.add(number, 1);
-            }
         }
+        numbers
     }
 
     /// `found` has the shingles of the teaser from `start` on.
@@ -274,6 +279,18 @@ impl<L: Lists, C: Facts> Proposer<'_, L, C> {
     }
 }
 
+/// Counts a vote for each of these anchors' articles, but for those that neither the
+/// sketches proposed nor enough anchors.
+fn count_shared<C: Facts>(votes: &mut Votes<'_, C>, tally: &Tally, numbers: &[u32]) {
+    for number in numbers {
+        if tally.may_have(*number, SHARED_ANCHORS_MIN) {
+            votes.add(*number, 1);
+        } else {
+            votes.confirm(*number, 1);
+        }
+    }
+}
+
 /// Whether so many articles may have all of a text whose shingles have these
 /// frequencies. In each of them one in [`ANCHOR_STRIDE`] is an anchor, from one of the
 /// first on: there are no more of them than have the rarest of these.
@@ -329,7 +346,7 @@ fn shared_anchors_min(query: NearQuery<'_>, anchor_count: u32) -> u32 {
     let probes = query.keys.anchors.len() as f64;
     let share = probes / (query.shingle_count.max(1) as f64);
     let expected = (probes / ANCHOR_STRIDE as f64).min(f64::from(anchor_count) * share);
-    SHARED_ANCHORS_MIN.max((EXPECTED_SHARE * expected) as u32)
+    u32::from(SHARED_ANCHORS_MIN).max((EXPECTED_SHARE * expected) as u32)
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bits are 0 to 64")]

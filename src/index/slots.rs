@@ -22,8 +22,9 @@ use crate::hash;
 
 /// What stands in a slot that is not used; above all that are.
 pub(super) const EMPTY: u64 = u64::MAX;
-/// In place of a number: the postings are in a list of their own.
-pub(super) const LISTED: u32 = u32::MAX;
+/// What is no number from here on: the postings are in a list of their own, whose place
+/// is so far above.
+pub(super) const LISTS_FROM: u32 = 7 << (u32::BITS - 3);
 
 /// Homes from which on a row is narrow: fewer are too few for a slot's place to tell
 /// its tag, so that the row would soon be wide again.
@@ -313,11 +314,11 @@ const WORD_EMPTY: u64 = (1 << (2 * HALF)) - 1;
 const BELOW_TOP: u64 = 7 << (HALF - 4);
 /// Homes of a narrow row, at least: fewer have too many tags each.
 const HOMES_MIN: usize = 1 << (32 + 4 - HALF);
-/// For [`LISTED`]; one more is what an empty slot has.
-const PACKED_LISTED: u64 = HALF_MASK - 1;
+/// What stands for [`LISTS_FROM`].
+const PACKED_LISTS_FROM: u32 = 7 << (HALF - 3);
 /// Numbers from which on a new row is wide, before it must be: otherwise all tables
 /// would have to be rewritten for one article.
-const NEAR_WIDE: u32 = 7 << (HALF - 3);
+const NEAR_WIDE: u32 = 13 << (HALF - 4);
 
 /// Where slots of a narrow row stand.
 #[derive(Debug, Clone, Copy)]
@@ -364,7 +365,8 @@ fn unpack(packed: Packed, top: u64) -> u64 {
 #[inline]
 fn number(word: u64) -> u64 {
     let number = word & HALF_MASK;
-    if number == PACKED_LISTED { u64::from(LISTED) } else { number }
+    let is_list = number >= u64::from(PACKED_LISTS_FROM);
+    if is_list { number + u64::from(LISTS_FROM - PACKED_LISTS_FROM) } else { number }
 }
 
 #[inline]
@@ -381,16 +383,16 @@ fn pack(slot: u64) -> Packed {
         return PACKED_EMPTY;
     }
     let number = match hash::low_half(slot) {
-        LISTED => PACKED_LISTED,
-        number => u64::from(number) & HALF_MASK,
+        list @ LISTS_FROM.. => list - LISTS_FROM + PACKED_LISTS_FROM,
+        number => number,
     };
-    let packed = ((slot >> 32 & HALF_MASK) << HALF) | number;
+    let packed = ((slot >> 32 & HALF_MASK) << HALF) | (u64::from(number) & HALF_MASK);
     let [packed @ .., _, _] = packed.to_le_bytes();
     packed
 }
 
 fn is_near_wide(slot: u64) -> bool {
-    (NEAR_WIDE..LISTED).contains(&hash::low_half(slot))
+    (NEAR_WIDE..LISTS_FROM).contains(&hash::low_half(slot))
 }
 
 /// The memory of a row.

@@ -9,7 +9,10 @@
 
 use crate::hash;
 use crate::index::numbers::Numbers;
-use crate::index::slots::{EMPTY, LISTED, NARROW_HOMES_MIN, Slots};
+use crate::index::slots::{EMPTY, LISTS_FROM, NARROW_HOMES_MIN, Slots};
+use crate::store::ArticleNumber;
+
+const _: () = assert!(ArticleNumber::MAX.0 < LISTS_FROM);
 
 /// Postings of a tag that stand in the table itself, at most. From here on a list
 /// takes less memory, what belongs to it included.
@@ -22,18 +25,18 @@ const PLAIN_AGAIN: usize = 6;
 /// table grows by.
 const LOAD_TENTHS: usize = 9;
 pub(super) const HOMES_MIN: usize = 8;
-/// A list is looked for so many places around where its tag's share says, at first.
-const NEAR_LISTS: usize = 128;
+/// Stands for the place of a list, where lists are given in the order of their tags.
+pub(super) const LISTED: u32 = u32::MAX;
 
 /// Postings by tag.
 #[derive(Debug)]
 pub(super) struct Table {
     pub(super) slots: Slots,
     pub(super) used: usize,
-    /// Tags that have a list, ascending.
-    pub(super) listed: Vec<u32>,
-    /// Their lists, in the same order.
+    /// Lists, each where the slot of its tag says.
     pub(super) lists: Vec<Numbers>,
+    /// Places of lists that are not in use, and empty.
+    free: Vec<u32>,
     /// Makes tables grow at different times: together they would all be full, or all
     /// be too large.
     salt: u32,
@@ -53,14 +56,6 @@ pub(super) enum Run<'a> {
 impl Run<'_> {
     /// Without postings.
     pub(super) const NONE: Self = Self::Few(Few { len: 0, numbers: [0; PLAIN_MAX] });
-
-    /// Number of postings.
-    pub(super) fn frequency(&self) -> u32 {
-        match self {
-            Self::Few(few) => u32::try_from(few.numbers().len()).unwrap_or(u32::MAX),
-            Self::List(numbers) => numbers.len(),
-        }
-    }
 }
 
 /// A few numbers.
@@ -78,14 +73,14 @@ impl Few {
     }
 }
 
-#[expect(clippy::indexing_slicing, reason = "there is a list for each listed tag")]
+#[expect(clippy::indexing_slicing, reason = "there is a list where a slot says so")]
 impl Table {
     pub(super) fn new(salt: u32) -> Self {
         Self {
             slots: Slots::default(),
             used: 0,
-            listed: Vec::new(),
             lists: Vec::new(),
+            free: Vec::new(),
             salt,
             narrow_homes_min: NARROW_HOMES_MIN,
         }
@@ -102,7 +97,9 @@ impl Table {
     pub(super) fn find(&self, tag: u32) -> Run<'_> {
         let (_, few) = self.run(tag);
         match few.numbers() {
-            [LISTED] => self.lists.get(self.place_of_list(tag)).map_or(Run::NONE, Run::List),
+            [list] if *list >= LISTS_FROM => {
+                self.lists.get(place(*list)).map_or(Run::NONE, Run::List)
+            }
             _ => Run::Few(few),
         }
     }
@@ -114,9 +111,10 @@ impl Table {
             self.adopt(grown);
         }
         let (start, few) = self.run(tag);
-        if let [LISTED] = few.numbers() {
-            let at = self.place_of_list(tag);
-            self.lists[at].insert(number);
+        if let [list] = few.numbers()
+            && *list >= LISTS_FROM
+        {
+            self.lists[place(*list)].insert(number);
             return;
         }
         let below = few.numbers().iter().take_while(|it| **it < number).count();
@@ -133,72 +131,58 @@ impl Table {
 
     /// Removes a posting, if it is there.
     pub(super) fn remove(&mut self, tag: u32, number: u32) {
-        let start = self.slots.first_not_below(slot(tag, 0));
-        if self.slots.get(start) != slot(tag, LISTED) {
+        let first = self.slots.get(self.slots.first_not_below(slot(tag, 0)));
+        let list = hash::low_half(first);
+        if hash::high_half(first) != tag || list < LISTS_FROM {
             return self.clear(slot(tag, number));
         }
-        let at = self.place_of_list(tag);
-        let numbers = &mut self.lists[at];
+        let numbers = &mut self.lists[place(list)];
         numbers.remove(number);
         if numbers.len() as usize <= PLAIN_AGAIN {
-            self.listed.remove(at);
-            let numbers = self.lists.remove(at);
-            self.clear(slot(tag, LISTED));
+            let numbers = std::mem::take(numbers);
+            self.free.push(list - LISTS_FROM);
+            self.clear(first);
             numbers.iter().for_each(|it| self.insert(tag, it));
         }
     }
 
     /// A table of so many homes with these slots and lists, if they are as they are
     /// looked for: ascending, with no more of one tag than belong here, and a list for
-    /// each that says so.
+    /// each that says so by [`LISTED`].
     pub(super) fn of(
         salt: u32,
         homes: usize,
-        (listed, lists): (Vec<u32>, Vec<Numbers>),
+        (listed, lists): (&[u32], Vec<Numbers>),
         ascending: impl Iterator<Item = u64>,
     ) -> Option<Self> {
-        let mut expected = listed.iter();
-        let (mut last, mut run, mut used, mut is_sound) = (None, 0, 0, true);
-        let checked = ascending.take_while(|slot| {
-            let tag = hash::high_half(*slot);
-            run = if last.is_some_and(|it| hash::high_half(it) == tag) { run + 1 } else { 1 };
-            let has_list = hash::low_half(*slot) != LISTED || expected.next() == Some(&tag);
-            is_sound = has_list && last < Some(*slot) && run <= PLAIN_MAX;
-            last = Some(*slot);
-            used += usize::from(is_sound);
-            is_sound
-        });
-        let slots = Slots::of(homes, NARROW_HOMES_MIN, checked);
-        let is_whole = is_sound && expected.next().is_none() && lists.len() == listed.len();
-        let narrow_homes_min = NARROW_HOMES_MIN;
-        is_whole.then_some(Self { slots, used, listed, lists, salt, narrow_homes_min })
+        let listed_count = listed.len();
+        let listed = listed.iter();
+        let mut checked =
+            Checked { ascending, listed, lists: 0, last: None, run: 0, used: 0, is_sound: true };
+        let slots = Slots::of(homes, NARROW_HOMES_MIN, &mut checked);
+        let Checked { mut listed, used, is_sound, .. } = checked;
+        let is_whole = is_sound && listed.next().is_none() && lists.len() == listed_count;
+        let (free, narrow_homes_min) = (Vec::new(), NARROW_HOMES_MIN);
+        is_whole.then_some(Self { slots, used, lists, free, salt, narrow_homes_min })
+    }
+
+    /// The list of a slot that has one.
+    pub(super) fn list(&self, slot: u64) -> Option<&Numbers> {
+        self.lists.get(place(hash::low_half(slot)))
     }
 
     /// Postings.
     pub(super) fn count(&self) -> u64 {
         let listed: u64 = self.lists.iter().map(|it| u64::from(it.len())).sum();
-        (self.used - self.lists.len()) as u64 + listed
+        (self.used + self.free.len() - self.lists.len()) as u64 + listed
     }
 
     /// Bytes on the heap, besides the table itself.
     pub(super) fn bytes(&self) -> u64 {
         let lists: usize = self.lists.iter().map(Numbers::bytes).sum();
-        let entries = self.lists.capacity() * size_of::<Numbers>()
-            + self.listed.capacity() * size_of::<u32>();
+        let entries =
+            self.lists.capacity() * size_of::<Numbers>() + self.free.capacity() * size_of::<u32>();
         (self.slots.bytes() + entries + lists) as u64
-    }
-
-    /// Where the list of a tag stands, or would. Tags are spread evenly, so that it is
-    /// near where its share of all tags says.
-    fn place_of_list(&self, tag: u32) -> usize {
-        let listed = self.listed.as_slice();
-        let share = (u64::from(tag) * listed.len() as u64) >> 32;
-        let guess = usize::try_from(share).unwrap_or(0);
-        let near = guess.saturating_sub(NEAR_LISTS)..listed.len().min(guess + NEAR_LISTS);
-        let is_near = (near.start == 0 || listed[near.start - 1] < tag)
-            && (near.end == listed.len() || listed[near.end] >= tag);
-        let range = if is_near { near } else { 0..listed.len() };
-        range.start + listed[range].partition_point(|it| *it < tag)
     }
 
     /// Where the slots of a tag start, and the numbers in them.
@@ -222,13 +206,19 @@ impl Table {
             self.clear(slot(tag, *it));
         }
         numbers.insert(number);
-        let at = self.place_of_list(tag);
-        if self.lists.len() == self.lists.capacity() {
-            self.lists.reserve_exact(1 + self.lists.len() / 8);
-        }
-        self.lists.insert(at, numbers);
-        self.listed.insert(at, tag);
-        self.slots.open(self.slots.first_not_below(slot(tag, 0)), slot(tag, LISTED));
+        let list = if let Some(list) = self.free.pop() {
+            self.lists[list as usize] = numbers;
+            list
+        } else {
+            if self.lists.len() == self.lists.capacity() {
+                self.lists.reserve_exact(1 + self.lists.len() / 8);
+            }
+            self.lists.push(numbers);
+            u32::try_from(self.lists.len() - 1).unwrap_or(u32::MAX)
+        };
+        // A slot has room for as many lists as a table has room for tags of.
+        let list = slot(tag, list.saturating_add(LISTS_FROM));
+        self.slots.open(self.slots.first_not_below(slot(tag, 0)), list);
         self.used += 1;
     }
 
@@ -264,6 +254,48 @@ impl Table {
     pub(super) fn adopt(&mut self, grown: Slots) -> Slots {
         std::mem::replace(&mut self.slots, grown)
     }
+}
+
+/// Slots that come from elsewhere, as long as they are sound.
+struct Checked<'a, I> {
+    ascending: I,
+    /// Tags that have lists, and how many of them came.
+    listed: std::slice::Iter<'a, u32>,
+    lists: u32,
+    last: Option<u64>,
+    /// Slots of the last tag.
+    run: usize,
+    used: usize,
+    is_sound: bool,
+}
+
+impl<I: Iterator<Item = u64>> Iterator for Checked<'_, I> {
+    type Item = u64;
+
+    #[expect(clippy::inline_always, reason = "a start is as fast as the loop around it")]
+    #[inline(always)]
+    fn next(&mut self) -> Option<u64> {
+        let given = self.ascending.next()?;
+        let (tag, number) = (hash::high_half(given), hash::low_half(given));
+        let is_next = self.last.is_some_and(|it| hash::high_half(it) == tag);
+        self.run = if is_next { self.run + 1 } else { 1 };
+        self.is_sound = self.last < Some(given) && self.run <= PLAIN_MAX;
+        self.last = Some(given);
+        let mut own = given;
+        if number >= LISTS_FROM {
+            self.is_sound &= number == LISTED && self.listed.next() == Some(&tag);
+            own = slot(tag, LISTS_FROM.saturating_add(self.lists));
+            self.lists = self.lists.saturating_add(1);
+        }
+        self.used += usize::from(self.is_sound);
+        self.is_sound.then_some(own)
+    }
+}
+
+/// The place of the list that stands for a number.
+#[inline]
+fn place(list: u32) -> usize {
+    (list - LISTS_FROM) as usize
 }
 
 #[inline]
@@ -360,7 +392,6 @@ mod tests {
             check(&table);
             for (tag, set) in (0..).zip(&model) {
                 prop_assert_eq!(&all(&table, tag_of(tag)), set);
-                prop_assert_eq!(table.find(tag_of(tag)).frequency() as usize, set.len());
             }
             let count: usize = model.iter().map(BTreeSet::len).sum();
             prop_assert_eq!(table.count(), count as u64);
@@ -384,9 +415,9 @@ mod tests {
                 1 => (1 << 31) - 6 + tag,
                 _ => u32::MAX - 1 - tag,
             };
-            let last = u32::try_from((1_u64 << bits) - 1).unwrap() - 20;
+            let last = u32::try_from((7_u64 << (bits - 3)) - 1).unwrap() - 20;
             for (step, tag, number) in steps {
-                let (tag, number) = (tag % tags, last.saturating_add(number).min(LISTED - 1));
+                let (tag, number) = (tag % tags, (last + number).min(LISTS_FROM - 1));
                 change(&mut table, tag_of(tag), &mut model[tag as usize], step > 0, number);
                 prop_assert_eq!(&all(&table, tag_of(tag)), &model[tag as usize]);
             }
@@ -408,7 +439,7 @@ mod tests {
     #[test]
     fn slots_are_narrow_while_they_can_be() {
         // Greater numbers.
-        let last = (1 << 24) - 3;
+        let last = (7 << 21) - 1;
         let mut table = narrow();
         table.insert(7, last);
         assert!(table.slots.is_narrow());
@@ -457,7 +488,7 @@ mod tests {
                 tags(number).for_each(|tag| table.remove(tag, number));
                 check(&table);
             }
-            assert!(table.used == 0 && table.lists.is_empty());
+            assert!(table.used == 0 && table.lists.len() == table.free.len());
             assert_eq!(table.slots.used().count(), 0);
         }
     }

@@ -21,6 +21,13 @@ pub(super) struct Votes<'a, C> {
     len: usize,
 }
 
+impl<C> Clone for Votes<'_, C> {
+    fn clone(&self) -> Self {
+        let Self { filter, columns, is_open, slots, len } = self;
+        Self { filter, columns, is_open: *is_open, slots: slots.clone(), len: *len }
+    }
+}
+
 impl<'a, C: Facts> Votes<'a, C> {
     pub(super) fn new(filter: &'a Filter, columns: &'a C) -> Self {
         let Filter { sites, other_than_site, languages, published_s, numbers: _ } = filter;
@@ -67,6 +74,7 @@ impl<'a, C: Facts> Votes<'a, C> {
     }
 
     /// Counts `weight` for an article that is among them.
+    #[inline]
     pub(super) fn confirm(&mut self, number: u32, weight: u32) {
         let at = self.place(number);
         if let Some(slot) = self.slots.get_mut(at)

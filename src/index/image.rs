@@ -442,6 +442,9 @@ fn decode_lists(words: &[u64]) -> Result<(Vec<u32>, Vec<Numbers>), ImageError> {
         } else {
             Numbers::Bitmap(RoaringBitmap::deserialize_from(bytes)?)
         };
+        if numbers.last() >= Some(LISTS_FROM) {
+            return Err(damaged());
+        }
         tags.push(tag);
         lists.push(numbers);
         rest = behind;

@@ -35,6 +35,14 @@ impl Numbers {
         }
     }
 
+    /// The greatest; `None` of none.
+    pub(super) fn last(&self) -> Option<u32> {
+        match self {
+            Self::Gaps(gaps) => (gaps.len > 0).then_some(gaps.last),
+            Self::Bitmap(bitmap) => bitmap.max(),
+        }
+    }
+
     /// Adds a number; once where it is there already.
     pub(super) fn insert(&mut self, number: u32) {
         match self {

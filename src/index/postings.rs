@@ -245,11 +245,9 @@ impl Found {
             }
         }
         for (at, list) in lists {
-            if let (Some(key), Numbers::Gaps(gaps)) = (self.keys.get_mut(at), list)
-                && key.frequency <= POPULAR_ABOVE
-            {
+            if let Some(key) = self.keys.get_mut(at).filter(|it| it.frequency <= POPULAR_ABOVE) {
                 key.start = u32::try_from(self.numbers.len()).unwrap_or(u32::MAX);
-                self.numbers.extend(gaps.iter());
+                self.numbers.extend(list.iter());
             }
         }
     }

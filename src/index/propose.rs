@@ -5,7 +5,7 @@ use crate::hash;
 use crate::index::keys::ANCHOR_STRIDE;
 use crate::index::postings::{Found, POPULAR_ABOVE};
 use crate::index::tally::{Rounds, Tally};
-use crate::index::votes::Votes;
+use crate::index::votes::{Votes, WEIGHED_MAX};
 use crate::index::{
     Facets, NearQuery, STRONG_SHARE, TERM_CANDIDATES_MAX, TeaserProposal, TeaserQuery,
     TermProposal, TermQuery, Wanted,
@@ -17,7 +17,7 @@ use crate::store::ArticleNumber;
 
 /// Postings of one popular key that a question follows, at most: the oldest
 /// articles that have it and pass the filter.
-const FOLLOWED_MAX: usize = 256;
+pub(super) const FOLLOWED_MAX: usize = 256;
 /// Keys with more postings propose their oldest articles only while a teaser has fewer
 /// candidates.
 const CANDIDATES_ENOUGH: usize = 16;
@@ -109,7 +109,7 @@ impl<L: Lists, C: Facts> Proposer<'_, L, C> {
         let sketched = votes.clone();
         let rare = by_anchors.all_numbers();
         let mut tally = Tally::of(rare);
-        count_shared(&mut votes, &tally, rare);
+        count_shared(&mut votes, &tally, [rare, &[]]);
         // Only those with the least number of votes that counts are worth a look at columns.
         let probes = u32::try_from(query.keys.anchors.len()).unwrap_or(u32::MAX);
         let shares_enough = |number: u32, votes: u32| {
@@ -125,8 +125,7 @@ impl<L: Lists, C: Facts> Proposer<'_, L, C> {
             let popular = self.popular(query, &by_anchors, &sketched);
             tally.add(&popular);
             votes = sketched;
-            count_shared(&mut votes, &tally, rare);
-            count_shared(&mut votes, &tally, &popular);
+            count_shared(&mut votes, &tally, [rare, &popular]);
             found = votes.ranked(shares_enough);
         }
         found.into_iter().map(|it| it.0).collect()
@@ -280,14 +279,22 @@ impl<L: Lists, C: Facts> Proposer<'_, L, C> {
 }
 
 /// Counts a vote for each of these anchors' articles, but for those that neither the
-/// sketches proposed nor enough anchors.
-fn count_shared<C: Facts>(votes: &mut Votes<'_, C>, tally: &Tally, numbers: &[u32]) {
-    for number in numbers {
+/// sketches proposed nor enough anchors. Of more than can be weighed the oldest are,
+/// in whatever order they are given.
+fn count_shared<C: Facts>(votes: &mut Votes<'_, C>, tally: &Tally, numbers: [&[u32]; 2]) {
+    let mut shared: Vec<u32> = Vec::new();
+    for number in numbers.into_iter().flatten() {
         if tally.may_have(*number, SHARED_ANCHORS_MIN) {
-            votes.add(*number, 1);
+            shared.push(*number);
         } else {
             votes.confirm(*number, 1);
         }
+    }
+    if shared.len() > WEIGHED_MAX {
+        shared.sort_unstable();
+    }
+    for number in shared {
+        votes.add(number, 1);
     }
 }
 

@@ -104,8 +104,12 @@ impl Table {
         }
     }
 
-    /// Adds a posting; once where it is there already.
+    /// Adds a posting; once where it is there already. No article has a number from
+    /// [`LISTS_FROM`] on.
     pub(super) fn insert(&mut self, tag: u32, number: u32) {
+        if number >= LISTS_FROM {
+            return;
+        }
         if self.is_full_with(1) {
             let grown = self.grown();
             self.adopt(grown);
@@ -279,7 +283,7 @@ impl<I: Iterator<Item = u64>> Iterator for Checked<'_, I> {
         let (tag, number) = (hash::high_half(given), hash::low_half(given));
         let is_next = self.last.is_some_and(|it| hash::high_half(it) == tag);
         self.run = if is_next { self.run + 1 } else { 1 };
-        self.is_sound = self.last < Some(given) && self.run <= PLAIN_MAX;
+        self.is_sound &= self.last < Some(given) && self.run <= PLAIN_MAX;
         self.last = Some(given);
         let mut own = given;
         if number >= LISTS_FROM {

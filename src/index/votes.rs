@@ -6,7 +6,7 @@ use crate::index::{CANDIDATES_MAX, Filter};
 use crate::store::ArticleNumber;
 
 /// Candidates that a question weighs, at most.
-const WEIGHED_MAX: usize = 4096;
+pub(super) const WEIGHED_MAX: usize = 4096;
 const SLOTS_MIN: usize = 64;
 const EMPTY: u64 = u64::MAX;
 

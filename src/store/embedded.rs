@@ -225,7 +225,8 @@ impl Snapshot {
     ) -> Result<(), StoreError> {
         while let Some(number) = rest.first() {
             let key = if part == Part::Features { keys.before(number.0) } else { None };
-            let known = key.map_or(Ok(None), |it| self.features_at(it))?;
+            // Where the hint's own page cannot be read, the record's may be.
+            let known = key.and_then(|it| guarded(|| self.features_at(it)).ok().flatten());
             if let Some((key, bytes)) = &known
                 && let Ok(pack) = open_pack(*key, bytes.value())
                 && pack.last() >= Some(number.0)
@@ -233,12 +234,12 @@ impl Snapshot {
                 visit_pack(pack, rest, visit);
                 continue;
             }
+            if let (Some(key), None) = (key, &known) {
+                keys.remove(key);
+            }
             let found = self.pack_of(part, number.0)?;
             if let (Part::Features, Some((key, _))) = (part, &found) {
                 keys.add(*key);
-            }
-            if let (Some(key), None) = (key, &known) {
-                keys.remove(key);
             }
             match found.as_ref().map(|(key, bytes)| open_pack(*key, bytes.value())) {
                 Some(Ok(pack)) => {

@@ -4,7 +4,7 @@
 use crate::hash::HashMap;
 use crate::index::cluster::group::List;
 use crate::index::postings::{Found, VISITED_MAX};
-use crate::index::propose::{Facts, Lists};
+use crate::index::propose::{FOLLOWED_MAX, Facts, Lists};
 use crate::index::votes::Votes;
 use crate::index::{Entry, Facets};
 use crate::sketch::simhash::SimHash;
@@ -13,14 +13,20 @@ use crate::sketch::simhash::SimHash;
 #[derive(Debug, Default)]
 pub(super) struct Fetched(pub(super) HashMap<u64, List>);
 
+/// How many articles have a key. One of which not all are listed is popular however many
+/// are left: what counts on following all of them must not follow it.
+fn known_frequency(list: &List) -> u32 {
+    let frequency = list.frequency();
+    let popular = u32::try_from(FOLLOWED_MAX + 1).unwrap_or(u32::MAX);
+    if list.numbers.len() == frequency as usize { frequency } else { frequency.max(popular) }
+}
+
 impl Lists for Fetched {
     fn find(&self, keys: &[u64]) -> Found {
         let none = (0, &[][..]);
-        Found::of(
-            keys.iter().map(|key| {
-                self.0.get(key).map_or(none, |it| (it.frequency(), it.numbers.as_slice()))
-            }),
-        )
+        Found::of(keys.iter().map(|key| {
+            self.0.get(key).map_or(none, |it| (known_frequency(it), it.numbers.as_slice()))
+        }))
     }
 
     fn each(&self, key: u64, first: u32, count_max: usize, mut visit: impl FnMut(u32) -> bool) {

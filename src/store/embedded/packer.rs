@@ -74,10 +74,11 @@ impl<'a, 'txn> Packer<'a, 'txn> {
 }
 
 /// Takes records out of their packs, each pack once; `numbers` ascend. Gives those that
-/// were there. Packs that are damaged stay as they are.
+/// were there. Packs that are damaged stay as they are; `keys` forgets those that go.
 pub(super) fn take(
     table: &mut Table<'_, u32, &'static [u8]>,
     numbers: &[u32],
+    keys: Option<&PackKeys>,
 ) -> Result<Vec<(u32, Vec<u8>)>, StoreError> {
     let mut taken = Vec::new();
     let mut left = numbers;
@@ -111,6 +112,9 @@ pub(super) fn take(
         }
         // A pack is found by the first of its numbers, so that it moves with it.
         table.remove(key).map_err(failed)?;
+        if let Some(keys) = keys {
+            keys.remove(key);
+        }
         if let Some(first) = rest.first() {
             table.insert(first, rest.finish().as_slice()).map_err(failed)?;
         }

@@ -303,7 +303,7 @@ impl<'a> Tables<'a> {
         remembers: bool,
         keys: &PackKeys,
     ) -> Result<(), StoreError> {
-        let removed = self.remove(writes, remembers)?;
+        let removed = self.remove(writes, remembers, keys)?;
         let inserted = self.insert(writes, keys)?;
         let count = meta(&self.meta, META_COUNT)?;
         self.set(META_COUNT, (count + inserted).saturating_sub(removed))?;
@@ -371,7 +371,12 @@ impl<'a> Tables<'a> {
     }
 
     /// Removes the records that are there. Gives their number.
-    fn remove(&mut self, writes: &[Write], remembers: bool) -> Result<u64, StoreError> {
+    fn remove(
+        &mut self,
+        writes: &[Write],
+        remembers: bool,
+        keys: &PackKeys,
+    ) -> Result<u64, StoreError> {
         let mut numbers = Vec::new();
         for write in writes {
             if let Write::Remove { number, id } = write {
@@ -384,8 +389,8 @@ impl<'a> Tables<'a> {
         }
         numbers.sort_unstable();
         numbers.dedup();
-        take(&mut self.articles, &numbers)?;
-        let taken = take(&mut self.features, &numbers)?;
+        take(&mut self.articles, &numbers, None)?;
+        let taken = take(&mut self.features, &numbers, Some(keys))?;
         if remembers && !taken.is_empty() {
             let place = meta(&self.meta, META_REMOVALS)?;
             for (place, (number, features)) in (place..).zip(&taken) {

@@ -25,7 +25,7 @@ use crate::index::keys::Keys;
 use crate::index::propose::{Lists as _, Proposer, block_keys};
 use crate::index::{
     Counts, Entry, Filter, ImageError, Index, IndexError, NearQuery, TeaserProposal, TeaserQuery,
-    TermProposal, TermQuery,
+    TermProposal, TermQuery, Wanted,
 };
 use crate::store::cluster::{self, ClusterStore, Layout};
 use crate::store::{ArticleNumber, Part, Store, StoreError};
@@ -376,7 +376,9 @@ impl Index for ClusterIndex {
         let all = queries.iter().flat_map(|it| it.shingles);
         let keys: Vec<(Kind, u64)> = all.map(|it| (Kind::Anchor, *it)).collect();
         let mut answer = self.fetch(&keys)?;
-        let filters: Vec<&Filter> = queries.iter().map(|it| it.filter).collect();
+        // Frequencies are those of all articles.
+        let filtered = queries.iter().filter(|it| it.wanted != Wanted::Frequencies);
+        let filters: Vec<&Filter> = filtered.map(|it| it.filter).collect();
         self.fetch_columns(&mut answer, &filters, false)?;
         let proposer = answer.proposer();
         let propose = |it: &TeaserQuery<'_>| {

@@ -306,11 +306,12 @@ fn encode_slots(table: &Table, out: &mut Vec<u64>) -> Vec<u64> {
     let mut listed = Vec::new();
     let mut tag = 0;
     for slot in table.slots.used() {
-        if packed_number(slot) == 0 {
+        let number = packed_number(slot);
+        if number == 0 {
             listed.push(slot);
         }
         bits.push_rice(hash::high_half(slot) - tag, gap_bits);
-        bits.push(packed_number(slot), number_bits);
+        bits.push(number, number_bits);
         tag = hash::high_half(slot);
     }
     out.extend(bits.finish());

@@ -4,7 +4,7 @@
 use crate::hash;
 use crate::index::keys::ANCHOR_STRIDE;
 use crate::index::postings::{Found, POPULAR_ABOVE};
-use crate::index::tally::{Rounds, Tally};
+use crate::index::tally::Tally;
 use crate::index::votes::{Votes, WEIGHED_MAX};
 use crate::index::{
     Facets, NearQuery, STRONG_SHARE, TERM_CANDIDATES_MAX, TeaserProposal, TeaserQuery,
@@ -12,6 +12,7 @@ use crate::index::{
 };
 use crate::matching::evidence::{self, Rarity};
 use crate::matching::overlap::OVERLAP_MIN;
+use crate::ranks::Ranks;
 use crate::sketch::simhash::{DISTANCE_BITS_MAX, SimHash};
 use crate::store::ArticleNumber;
 
@@ -137,23 +138,21 @@ impl<L: Lists, C: Facts> Proposer<'_, L, C> {
         let window = if keys.len() >= WINDOWED_MIN { ANCHOR_STRIDE } else { 1 };
         let frequencies: Vec<u32> = found.frequencies(0..keys.len()).collect();
         let first = query.filter.numbers.start;
-        let mut numbers: Vec<u32> = Vec::new();
-        let mut of_window = Rounds::new();
+        let (mut numbers, mut of_window) = (Vec::new(), Vec::new());
         for (keys, frequencies) in keys.chunks(window).zip(frequencies.chunks(window)) {
             let popular = keys.iter().zip(frequencies).filter(|it| *it.1 > POPULAR_ABOVE);
             if popular.clone().count() < POPULAR_TOGETHER_MIN.min(window) {
                 continue;
             }
-            of_window.begin();
             for (key, _) in popular {
                 self.anchors.each(*key, first, FOLLOWED_MAX, |it| {
                     let passes = votes.passes(it);
-                    if passes && of_window.insert(it) {
-                        numbers.push(it);
-                    }
+                    of_window.extend(passes.then_some(it));
                     passes
                 });
             }
+            numbers.extend_from_slice(Ranks::of(&of_window).keys());
+            of_window.clear();
         }
         numbers
     }

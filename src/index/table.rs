@@ -330,6 +330,13 @@ mod tests {
     use super::*;
     use crate::index::slots::EMPTY;
 
+    fn frequency(table: &Table, tag: u32) -> usize {
+        match table.find(tag) {
+            Run::Few(few) => few.numbers().len(),
+            Run::List(numbers) => numbers.len() as usize,
+        }
+    }
+
     fn all(table: &Table, tag: u32) -> BTreeSet<u32> {
         match table.find(tag) {
             Run::Few(few) => few.numbers().iter().copied().collect(),
@@ -396,6 +403,7 @@ mod tests {
             check(&table);
             for (tag, set) in (0..).zip(&model) {
                 prop_assert_eq!(&all(&table, tag_of(tag)), set);
+                prop_assert_eq!(frequency(&table, tag_of(tag)), set.len());
             }
             let count: usize = model.iter().map(BTreeSet::len).sum();
             prop_assert_eq!(table.count(), count as u64);

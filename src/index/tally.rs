@@ -40,71 +40,9 @@ fn place(number: u32) -> usize {
     (number.wrapping_mul(0x9e37_79b9) >> (u32::BITS - COUNTER_BITS)) as usize
 }
 
-/// A set of numbers that is emptied at no cost: those of earlier rounds count as none.
-#[derive(Debug)]
-pub(super) struct Rounds {
-    /// Numbers, each below its round.
-    slots: Vec<u64>,
-    round: u32,
-    len: usize,
-}
-
-impl Rounds {
-    /// With room for some.
-    pub(super) fn new() -> Self {
-        Self { slots: vec![0; COUNTERS / 8], round: 0, len: 0 }
-    }
-
-    /// Empties it.
-    pub(super) fn begin(&mut self) {
-        self.round += 1;
-        self.len = 0;
-    }
-
-    /// Whether a number was not in it; it is then.
-    pub(super) fn insert(&mut self, number: u32) -> bool {
-        if 2 * (self.len + 1) > self.slots.len() {
-            self.grow();
-        }
-        let is_new = put(&mut self.slots, self.round, number);
-        self.len += usize::from(is_new);
-        is_new
-    }
-
-    #[cold]
-    fn grow(&mut self) {
-        let mut larger = vec![0; 2 * self.slots.len()];
-        for slot in &self.slots {
-            if crate::hash::high_half(*slot) == self.round {
-                put(&mut larger, self.round, crate::hash::low_half(*slot));
-            }
-        }
-        self.slots = larger;
-    }
-}
-
-/// Puts a number where it is looked for; slots of other rounds are free.
-#[inline]
-fn put(slots: &mut [u64], round: u32, number: u32) -> bool {
-    let own = u64::from(round) << 32 | u64::from(number);
-    let mask = slots.len() - 1;
-    let mut at = place(number) & mask;
-    while let Some(slot) = slots.get_mut(at) {
-        if *slot == own {
-            return false;
-        }
-        if crate::hash::high_half(*slot) != round {
-            *slot = own;
-            return true;
-        }
-        at = (at + 1) & mask;
-    }
-    false
-}
-
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::BTreeMap;
 
     use proptest::prelude::*;
 
@@ -126,20 +64,6 @@ mod tests {
             prop_assert!(counts.iter().all(|(number, count)| tally.may_have(*number, *count)));
             let others = (10_000..20_000).filter(|it| tally.may_have(*it, 3)).count();
             prop_assert!(others < 500, "{}", others);
-        }
-
-        #[test]
-        fn each_round_is_a_set(
-            rounds in proptest::collection::vec(proptest::collection::vec(0_u32..6000, 0..5000), 0..4),
-        ) {
-            let mut set = Rounds::new();
-            for numbers in rounds {
-                set.begin();
-                let mut model = BTreeSet::new();
-                for number in numbers {
-                    prop_assert_eq!(set.insert(number), model.insert(number));
-                }
-            }
         }
     }
 }

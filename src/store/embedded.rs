@@ -219,14 +219,14 @@ impl Snapshot {
     /// damaged is given without bytes.
     fn read(
         &self,
-        (part, keys): (Part, &PackKeys),
+        (part, keys): (Part, Option<&PackKeys>),
         rest: &mut &[ArticleNumber],
         visit: &mut dyn FnMut(ArticleNumber, &[u8]),
     ) -> Result<(), StoreError> {
         while let Some(number) = rest.first() {
-            let key = if part == Part::Features { keys.before(number.0) } else { None };
+            let key = keys.and_then(|it| it.before(number.0));
             // Where the hint's own page cannot be read, the record's may be.
-            let known = key.and_then(|it| guarded(|| self.features_at(it)).ok().flatten());
+            let known = key.and_then(|it| guarded(|| self.pack_at(part, it)).ok().flatten());
             if let Some((key, bytes)) = &known
                 && let Ok(pack) = open_pack(*key, bytes.value())
                 && pack.last() >= Some(number.0)
@@ -234,11 +234,11 @@ impl Snapshot {
                 visit_pack(pack, rest, visit);
                 continue;
             }
-            if let (Some(key), None) = (key, &known) {
+            if let (Some(keys), Some(key), None) = (keys, key, &known) {
                 keys.remove(key);
             }
             let found = self.pack_of(part, number.0)?;
-            if let (Part::Features, Some((key, _))) = (part, &found) {
+            if let (Some(keys), Some((key, _))) = (keys, &found) {
                 keys.add(*key);
             }
             match found.as_ref().map(|(key, bytes)| open_pack(*key, bytes.value())) {
@@ -299,7 +299,7 @@ impl Store for EmbeddedStore {
     ) -> Result<(), StoreError> {
         let mut rest = numbers;
         // What was visited is not visited again.
-        let keys = &self.pack_keys;
+        let keys = (part == Part::Features).then_some(&self.pack_keys);
         self.look(|snapshot| guarded(|| snapshot.read((part, keys), &mut rest, visit)))
     }
 

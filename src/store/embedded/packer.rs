@@ -31,7 +31,7 @@ pub(super) struct Packer<'a, 'txn> {
     bytes_max: usize,
     pack: PackBuilder,
     /// Learns where packs begin.
-    pub(super) keys: Option<&'a PackKeys>,
+    keys: Option<&'a PackKeys>,
 }
 
 impl<'a, 'txn> Packer<'a, 'txn> {
@@ -39,6 +39,7 @@ impl<'a, 'txn> Packer<'a, 'txn> {
     pub(super) fn at_the_end_of(
         table: &'a mut Table<'txn, u32, &'static [u8]>,
         bytes_max: usize,
+        keys: Option<&'a PackKeys>,
     ) -> Result<Self, StoreError> {
         let mut pack = PackBuilder::default();
         if let Some((key, last)) = table.last().map_err(failed)?
@@ -50,7 +51,7 @@ impl<'a, 'txn> Packer<'a, 'txn> {
                 pack.push(number, record);
             }
         }
-        Ok(Self { table, bytes_max, pack, keys: None })
+        Ok(Self { table, bytes_max, pack, keys })
     }
 
     pub(super) fn push(&mut self, number: u32, record: &[u8]) -> Result<(), StoreError> {

@@ -83,9 +83,9 @@ impl Snapshot {
         }
     }
 
-    /// The pack of features that begins here.
-    pub(super) fn features_at(&self, key: u32) -> Result<Option<PackRow>, StoreError> {
-        Ok(self.features.get(key).map_err(failed)?.map(|pack| (key, pack)))
+    /// The pack that begins here.
+    pub(super) fn pack_at(&self, part: Part, key: u32) -> Result<Option<PackRow>, StoreError> {
+        Ok(self.table(part).get(key).map_err(failed)?.map(|pack| (key, pack)))
     }
 
     /// The pack in which a record is, if it is there, and the pack's key.
@@ -351,9 +351,9 @@ impl<'a> Tables<'a> {
 
     /// Inserts in a row fill packs together. Gives their number.
     fn insert(&mut self, writes: &[Write], keys: &PackKeys) -> Result<u64, StoreError> {
-        let mut articles = Packer::at_the_end_of(&mut self.articles, ARTICLES_PACK_BYTES)?;
-        let mut features = Packer::at_the_end_of(&mut self.features, FEATURES_PACK_BYTES)?;
-        features.keys = Some(keys);
+        let mut articles = Packer::at_the_end_of(&mut self.articles, ARTICLES_PACK_BYTES, None)?;
+        let mut features =
+            Packer::at_the_end_of(&mut self.features, FEATURES_PACK_BYTES, Some(keys))?;
         let (mut count, mut next) = (0, next(&self.meta)?.0);
         for write in writes {
             if let Write::Insert { number, id, article, features: computed } = write {

@@ -6,7 +6,6 @@ use redb::ReadableTable as _;
 
 use crate::store::damage::Damage;
 use crate::store::embedded::failed;
-use crate::store::embedded::pack_keys::PackKeys;
 use crate::store::embedded::pages::guarded;
 use crate::store::embedded::tables::Snapshot;
 use crate::store::{ArticleNumber, Part, Row, Space, State, StoreError, View};
@@ -19,8 +18,7 @@ impl View for Snapshot {
         visit: &mut dyn FnMut(ArticleNumber, &[u8]),
     ) -> Result<(), StoreError> {
         let mut rest = numbers;
-        let keys = PackKeys::default();
-        guarded(|| Self::read(self, (part, &keys), &mut rest, visit))
+        guarded(|| Self::read(self, (part, None), &mut rest, visit))
     }
 
     fn scan(

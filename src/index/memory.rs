@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::index::columns::Columns;
 use crate::index::keys::Keys;
-use crate::index::postings::Postings;
+use crate::index::postings::{Posting, Postings, postings_of};
 use crate::index::propose::{Proposer, block_keys};
 use crate::index::{
     Counts, Entry, ImageError, Index, IndexError, NearQuery, TeaserProposal, TeaserQuery,
@@ -18,6 +18,10 @@ use crate::store::ArticleNumber;
 
 /// Shingles of teasers that are looked up together, at most, but for those of one.
 const SHINGLES_TOGETHER: usize = 512;
+/// Articles whose postings are put in, or taken out, together, at most.
+const CHANGED_TOGETHER: usize = 256;
+/// The same, at least, where two processors change them.
+const CHANGED_APART_MIN: usize = 8;
 
 /// The index in memory.
 #[derive(Debug)]
@@ -48,9 +52,7 @@ impl Default for MemoryIndex {
 impl Index for MemoryIndex {
     fn insert(&self, entries: &[Entry]) -> Result<(), IndexError> {
         let new = self.write_columns().insert(entries);
-        for entry in entries {
-            self.for_each_key(entry, Postings::insert);
-        }
+        self.change(entries, Postings::insert);
         self.article_count.fetch_add(new, Ordering::AcqRel);
         let end = entries.iter().map(|it| it.number.0 + 1).max().unwrap_or(0);
         self.numbers_end.fetch_max(end, Ordering::AcqRel);
@@ -82,9 +84,7 @@ impl Index for MemoryIndex {
     }
 
     fn remove(&self, entries: &[Entry]) -> Result<(), IndexError> {
-        for entry in entries {
-            self.for_each_key(entry, Postings::remove);
-        }
+        self.change(entries, Postings::remove);
         let gone = self.write_columns().remove(entries);
         self.article_count.fetch_sub(gone, Ordering::AcqRel);
         Ok(())
@@ -162,12 +162,29 @@ impl MemoryIndex {
         Proposer { anchors, bands, blocks, terms, columns, article_count }
     }
 
-    fn for_each_key(&self, entry: &Entry, act: impl Fn(&Postings, &[u64], u32)) {
-        let (number, sketch) = (entry.number.0, &entry.keys.sketch);
-        act(&self.anchors, &entry.keys.anchors, number);
-        act(&self.bands, &sketch.minhash.band_keys().collect::<Vec<_>>(), number);
-        act(&self.blocks, &block_keys(sketch.simhash).collect::<Vec<_>>(), number);
-        act(&self.terms, &entry.keys.terms, number);
+    fn change(&self, entries: &[Entry], act: impl Fn(&Postings, &[Posting]) + Sync) {
+        for entries in entries.chunks(CHANGED_TOGETHER) {
+            let (mut anchors, mut terms) = (Vec::new(), Vec::new());
+            let (mut bands, mut blocks) = (Vec::new(), Vec::new());
+            for Entry { number, keys, .. } in entries {
+                let Keys { anchors: own, terms: own_terms, sketch } = keys;
+                anchors.extend(postings_of(own, number.0));
+                terms.extend(postings_of(own_terms, number.0));
+                bands.extend(sketch.minhash.band_keys().map(|key| (key, number.0)));
+                blocks.extend(block_keys(sketch.simhash).map(|key| (key, number.0)));
+            }
+            let change_others = || {
+                act(&self.bands, &bands);
+                act(&self.blocks, &blocks);
+                act(&self.terms, &terms);
+            };
+            if entries.len() < CHANGED_APART_MIN {
+                act(&self.anchors, &anchors);
+                change_others();
+            } else {
+                rayon::join(|| act(&self.anchors, &anchors), change_others);
+            }
+        }
     }
 }
 

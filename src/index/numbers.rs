@@ -43,6 +43,14 @@ impl Numbers {
         }
     }
 
+    /// The memory that a number is added to, if it is the greatest.
+    pub(super) fn end(&self) -> &[u8] {
+        match self {
+            Self::Gaps(gaps) => gaps.bytes.last().map_or(&[], std::slice::from_ref),
+            Self::Bitmap(_) => &[],
+        }
+    }
+
     /// Adds a number; once where it is there already.
     pub(super) fn insert(&mut self, number: u32) {
         match self {

@@ -28,9 +28,8 @@ pub(super) const POPULAR_ABOVE: u32 = 32;
 pub(super) const VISITED_MAX: usize = 16_384;
 /// Keys that are looked up, or put in, under one lock, at most.
 const LOCKED_KEYS_MAX: usize = 512;
-/// Homes of a table that grows before it is locked, and how many postings ahead.
+/// Homes of a table that grows before it is locked.
 const HOMES_LARGE: usize = 4096;
-const GROWN_AHEAD: usize = 32;
 /// Slots that most look-ups, and most changes, read from a home on.
 const SEARCHED_SLOTS: usize = 5;
 const CHANGED_SLOTS: usize = 25;
@@ -38,6 +37,14 @@ const LINE_BYTES: usize = 64;
 
 pub(super) const TABLES: usize = 1 << TABLE_BITS;
 const TABLE_BITS: u32 = 8;
+
+/// A key, and the number of an article that has it.
+pub(super) type Posting = (u64, u32);
+
+/// The postings of an article.
+pub(super) fn postings_of(keys: &[u64], number: u32) -> impl Iterator<Item = Posting> + '_ {
+    keys.iter().map(move |key| (*key, number))
+}
 
 /// Posting lists.
 #[derive(Debug)]
@@ -61,6 +68,15 @@ struct FoundKey {
     start: u32,
 }
 
+/// A number that belongs to a list.
+#[derive(Debug, Clone, Copy)]
+struct Listed {
+    table: usize,
+    /// Its place there.
+    list: usize,
+    number: u32,
+}
+
 fn empty() -> Vec<Table> {
     (0..).take(TABLES).map(Table::new).collect()
 }
@@ -75,14 +91,34 @@ impl Postings {
         *self.write() = empty();
     }
 
-    /// Adds the postings of an article; once where they are there already.
-    pub(super) fn insert(&self, keys: &[u64], number: u32) {
-        self.change(keys, |table, tag| table.insert(tag, number));
+    /// Adds postings; once where they are there already.
+    pub(super) fn insert(&self, postings: &[Posting]) {
+        self.change(postings, |tables, postings| {
+            let mut listed: Vec<Listed> = Vec::new();
+            for (key, number) in postings {
+                let place = table_of(*key);
+                let Some(table) = tables.get_mut(place) else { continue };
+                let list = table.insert_unless_listed(tag_of(*key), *number);
+                listed.extend(list.map(|list| Listed { table: place, list, number: *number }));
+            }
+            peek_lists(tables, &listed);
+            for Listed { table, list, number } in listed {
+                if let Some(list) = tables.get_mut(table).and_then(|it| it.lists.get_mut(list)) {
+                    list.insert(number);
+                }
+            }
+        });
     }
 
-    /// Removes the postings of an article, if they are there.
-    pub(super) fn remove(&self, keys: &[u64], number: u32) {
-        self.change(keys, |table, tag| table.remove(tag, number));
+    /// Removes postings, if they are there.
+    pub(super) fn remove(&self, postings: &[Posting]) {
+        self.change(postings, |tables, postings| {
+            for (key, number) in postings {
+                if let Some(table) = tables.get_mut(table_of(*key)) {
+                    table.remove(tag_of(*key), *number);
+                }
+            }
+        });
     }
 
     /// Looks keys up.
@@ -91,7 +127,7 @@ impl Postings {
             Found { keys: Vec::with_capacity(keys.len()), numbers: Vec::with_capacity(keys.len()) };
         for keys in keys.chunks(LOCKED_KEYS_MAX) {
             let tables = self.read();
-            peek(&tables, keys, SEARCHED_SLOTS);
+            peek(&tables, keys.iter().copied(), SEARCHED_SLOTS);
             found.push_all(keys.iter().map(|key| run(&tables, *key)));
         }
         found
@@ -145,26 +181,24 @@ impl Postings {
             .fold((0, own), |(count, bytes), table| (count + table.count(), bytes + table.bytes()))
     }
 
-    /// Readers wait for the change itself only, not for a table that grows, nor for what
-    /// the change has to fetch from memory.
-    fn change(&self, keys: &[u64], act: impl Fn(&mut Table, u32)) {
+    /// Changes in the order of the tables, so that what is fetched is near what was. Readers
+    /// wait for the change itself only, not for a table that grows, nor for what most
+    /// changes have to fetch from memory.
+    fn change(&self, postings: &[Posting], act: impl Fn(&mut [Table], &[Posting])) {
+        let postings = by_table(postings);
         let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        for keys in keys.chunks(LOCKED_KEYS_MAX) {
+        for postings in postings.chunks(LOCKED_KEYS_MAX) {
             let grown = {
                 let tables = self.read();
-                peek(&tables, keys, CHANGED_SLOTS);
-                grown(&tables, keys)
+                peek(&tables, postings.iter().map(|it| it.0), CHANGED_SLOTS);
+                grown(&tables, postings)
             };
             let mut replaced = Vec::with_capacity(grown.len());
             let mut tables = self.write();
             for (place, grown) in grown {
                 replaced.extend(tables.get_mut(place).map(|it| it.adopt(grown)));
             }
-            for key in keys {
-                if let Some(table) = tables.get_mut(table_of(*key)) {
-                    act(table, tag_of(*key));
-                }
-            }
+            act(&mut tables, postings);
             drop(tables);
             drop(replaced);
         }
@@ -253,12 +287,32 @@ impl Found {
     }
 }
 
+/// Postings in the order of their tables, those of one as they were.
+fn by_table(postings: &[Posting]) -> Vec<Posting> {
+    let mut places = vec![0_usize; TABLES];
+    let tables = postings.iter().map(|it| table_of(it.0));
+    for table in tables.clone() {
+        places.get_mut(table).into_iter().for_each(|it| *it += 1);
+    }
+    let mut before = 0;
+    for place in &mut places {
+        before += std::mem::replace(place, before);
+    }
+    let mut ordered = vec![Posting::default(); postings.len()];
+    for (table, posting) in tables.zip(postings) {
+        let Some(place) = places.get_mut(table) else { continue };
+        ordered.get_mut(*place).into_iter().for_each(|it| *it = *posting);
+        *place += 1;
+    }
+    ordered
+}
+
 /// Lets the cache misses of look-ups overlap: finds first where the keys are at home, then
 /// reads the memory of so many slots there with nothing in between, so that as much is
 /// fetched at once as the processor can wait for.
-fn peek(tables: &[Table], keys: &[u64], slots: usize) {
-    let memory = |key: &u64| tables.get(table_of(*key)).map(|it| it.memory(tag_of(*key), slots));
-    let homes: Vec<&[u8]> = keys.iter().filter_map(memory).collect();
+fn peek(tables: &[Table], keys: impl Iterator<Item = u64>, slots: usize) {
+    let memory = |key: u64| tables.get(table_of(key)).map(|it| it.memory(tag_of(key), slots));
+    let homes: Vec<&[u8]> = keys.filter_map(memory).collect();
     let all = homes.iter().fold(0, |all, home| {
         let lines = home.iter().step_by(LINE_BYTES).fold(all, |all, it| all ^ it);
         lines ^ home.last().unwrap_or(&0)
@@ -266,19 +320,23 @@ fn peek(tables: &[Table], keys: &[u64], slots: usize) {
     black_box(all);
 }
 
-/// The tables that are to grow before they take these keys; the small ones do so by the
-/// way.
-fn grown(tables: &[Table], keys: &[u64]) -> Vec<(usize, Slots)> {
-    let mut all: Vec<(usize, Slots)> = Vec::new();
-    for place in keys.iter().map(|it| table_of(*it)) {
-        let Some(table) = tables.get(place).filter(|it| it.is_full_with(GROWN_AHEAD)) else {
-            continue;
-        };
-        if table.slots.homes() > HOMES_LARGE && all.iter().all(|it| it.0 != place) {
-            all.push((place, table.grown()));
-        }
-    }
-    all
+/// The same for the ends of lists.
+fn peek_lists(tables: &[Table], listed: &[Listed]) {
+    let list = |it: &Listed| tables.get(it.table).and_then(|table| table.lists.get(it.list));
+    let ends: Vec<&[u8]> = listed.iter().filter_map(list).map(Numbers::end).collect();
+    black_box(ends.iter().fold(0, |all, it| all ^ it.first().unwrap_or(&0)));
+}
+
+/// The tables that are to grow before they take these postings, which are in their order;
+/// the small ones do so by the way.
+fn grown(tables: &[Table], postings: &[Posting]) -> Vec<(usize, Slots)> {
+    let by_table = postings.chunk_by(|a, b| table_of(a.0) == table_of(b.0));
+    let grown = by_table.filter_map(|of_table| {
+        let place = table_of(of_table.first()?.0);
+        let table = tables.get(place).filter(|it| it.slots.homes() > HOMES_LARGE)?;
+        table.is_full_with(of_table.len()).then(|| (place, table.grown()))
+    });
+    grown.collect()
 }
 
 #[inline]
@@ -325,10 +383,10 @@ mod tests {
             for (step, tag, number) in steps {
                 let set = &mut model[usize::try_from(tag).unwrap()];
                 if step > 0 {
-                    postings.insert(&[key(tag)], number);
+                    postings.insert(&[(key(tag), number)]);
                     set.insert(number);
                 } else {
-                    postings.remove(&[key(tag)], number);
+                    postings.remove(&[(key(tag), number)]);
                     set.remove(&number);
                 }
             }
@@ -350,7 +408,7 @@ mod tests {
     fn a_posting_takes_about_nine_bytes() {
         let postings = Postings::new();
         for number in 0..400_000 {
-            postings.insert(&[hash::mix(u64::from(number) + 1)], number);
+            postings.insert(&[(hash::mix(u64::from(number) + 1), number)]);
         }
         let (count, bytes) = postings.sizes();
         assert_eq!(count, 400_000);

@@ -12,7 +12,6 @@ use crate::index::{
 };
 use crate::matching::evidence::{self, Rarity};
 use crate::matching::overlap::OVERLAP_MIN;
-use crate::ranks::Ranks;
 use crate::sketch::simhash::{DISTANCE_BITS_MAX, SimHash};
 use crate::store::ArticleNumber;
 
@@ -81,6 +80,21 @@ pub(super) trait Facts {
     fn anchor_count(&self, number: u32) -> u32;
 }
 
+/// Numbers that were found window by window.
+#[derive(Default)]
+struct Windows {
+    numbers: Vec<u32>,
+    /// Where each window's end.
+    ends: Vec<usize>,
+}
+
+impl Windows {
+    fn each(&self) -> impl Iterator<Item = &[u32]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).filter_map(|(start, end)| self.numbers.get(start..*end))
+    }
+}
+
 /// What questions are answered from.
 pub(super) struct Proposer<'a, L, C> {
     pub(super) anchors: &'a L,
@@ -110,7 +124,8 @@ impl<L: Lists, C: Facts> Proposer<'_, L, C> {
         let sketched = votes.clone();
         let rare = by_anchors.all_numbers();
         let mut tally = Tally::of(rare);
-        count_shared(&mut votes, &tally, [rare, &[]]);
+        sketched.numbers().for_each(|it| tally.mark(it));
+        count_shared(&mut votes, &tally, rare, &Windows::default());
         // Only those with the least number of votes that counts are worth a look at columns.
         let probes = u32::try_from(query.keys.anchors.len()).unwrap_or(u32::MAX);
         let shares_enough = |number: u32, votes: u32| {
@@ -124,37 +139,40 @@ impl<L: Lists, C: Facts> Proposer<'_, L, C> {
         if found.is_empty() {
             // Nothing but stock phrases, or a text that many articles have.
             let popular = self.popular(query, &by_anchors, &sketched);
-            tally.add(&popular);
+            for window in popular.each() {
+                tally.add_once(window);
+            }
             votes = sketched;
-            count_shared(&mut votes, &tally, [rare, &popular]);
+            count_shared(&mut votes, &tally, rare, &popular);
             found = votes.ranked(shares_enough);
         }
         found.into_iter().map(|it| it.0).collect()
     }
 
-    /// The articles of popular keys, each once for every window in which it has some.
-    fn popular(&self, query: NearQuery<'_>, found: &Found, votes: &Votes<'_, C>) -> Vec<u32> {
+    /// The articles of popular keys by windows: those of the keys of one together, in which
+    /// an article may stand several times.
+    fn popular(&self, query: NearQuery<'_>, found: &Found, votes: &Votes<'_, C>) -> Windows {
         let keys = &query.keys.anchors;
         let window = if keys.len() >= WINDOWED_MIN { ANCHOR_STRIDE } else { 1 };
         let frequencies: Vec<u32> = found.frequencies(0..keys.len()).collect();
         let first = query.filter.numbers.start;
-        let (mut numbers, mut of_window) = (Vec::new(), Vec::new());
+        let mut windows = Windows::default();
         for (keys, frequencies) in keys.chunks(window).zip(frequencies.chunks(window)) {
             let popular = keys.iter().zip(frequencies).filter(|it| *it.1 > POPULAR_ABOVE);
             if popular.clone().count() < POPULAR_TOGETHER_MIN.min(window) {
                 continue;
             }
+            windows.numbers.reserve(ANCHOR_STRIDE * FOLLOWED_MAX);
             for (key, _) in popular {
                 self.anchors.each(*key, first, FOLLOWED_MAX, |it| {
                     let passes = votes.passes(it);
-                    of_window.extend(passes.then_some(it));
+                    windows.numbers.extend(passes.then_some(it));
                     passes
                 });
             }
-            numbers.extend_from_slice(Ranks::of(&of_window).keys());
-            of_window.clear();
+            windows.ends.push(windows.numbers.len());
         }
-        numbers
+        windows
     }
 
     /// `found` has the shingles of the teaser from `start` on.
@@ -277,17 +295,23 @@ impl<L: Lists, C: Facts> Proposer<'_, L, C> {
     }
 }
 
-/// Counts a vote for each of these anchors' articles, but for those that neither the
-/// sketches proposed nor enough anchors. Of more than can be weighed the oldest are,
-/// in whatever order they are given.
-fn count_shared<C: Facts>(votes: &mut Votes<'_, C>, tally: &Tally, numbers: [&[u32]; 2]) {
-    let mut shared: Vec<u32> = Vec::new();
-    for number in numbers.into_iter().flatten() {
-        if tally.may_have(*number, SHARED_ANCHORS_MIN) {
-            shared.push(*number);
-        } else {
-            votes.confirm(*number, 1);
-        }
+/// Counts a vote for each of the rare anchors' articles, and one for each window of
+/// popular ones in which an article stands, but for those that neither the sketches
+/// proposed nor enough anchors. Of more than can be weighed the oldest are, in whatever
+/// order they are given.
+fn count_shared<C: Facts>(
+    votes: &mut Votes<'_, C>,
+    tally: &Tally,
+    rare: &[u32],
+    windows: &Windows,
+) {
+    let counts = |it: &&u32| tally.may_have(**it, SHARED_ANCHORS_MIN);
+    let mut shared: Vec<u32> = rare.iter().filter(counts).copied().collect();
+    for window in windows.each() {
+        let mut once: Vec<u32> = window.iter().filter(counts).copied().collect();
+        once.sort_unstable();
+        once.dedup();
+        shared.append(&mut once);
     }
     if shared.len() > WEIGHED_MAX {
         shared.sort_unstable();

@@ -158,6 +158,21 @@ impl Slots {
         (0..self.len()).map(|at| self.get(at)).filter(|it| *it != EMPTY)
     }
 
+    /// The same slots in a row of so many homes.
+    pub(super) fn grown(&self, homes: usize, narrow_homes_min: usize) -> Self {
+        match &self.row {
+            Row::Wide(_) => Self::of(homes, narrow_homes_min, self.used()),
+            Row::Narrow(slots, places) => {
+                let mut top = 0;
+                let unpacked = slots.iter().map(|it| {
+                    top = places.step.wrapping_add(top);
+                    unpack(*it, top)
+                });
+                Self::of(homes, narrow_homes_min, unpacked.filter(|it| *it != EMPTY))
+            }
+        }
+    }
+
     /// How many slots from a place on pass, each with its place, before one does not.
     #[inline]
     pub(super) fn count_while(&self, at: usize, mut is: impl FnMut(usize, u64) -> bool) -> usize {

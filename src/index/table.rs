@@ -107,8 +107,15 @@ impl Table {
     /// Adds a posting; once where it is there already. No article has a number from
     /// [`LISTS_FROM`] on.
     pub(super) fn insert(&mut self, tag: u32, number: u32) {
+        if let Some(list) = self.insert_unless_listed(tag, number) {
+            self.lists[list].insert(number);
+        }
+    }
+
+    /// The same, but where the tag has a list: gives its place.
+    pub(super) fn insert_unless_listed(&mut self, tag: u32, number: u32) -> Option<usize> {
         if number >= LISTS_FROM {
-            return;
+            return None;
         }
         if self.is_full_with(1) {
             let grown = self.grown();
@@ -118,12 +125,11 @@ impl Table {
         if let [list] = few.numbers()
             && *list >= LISTS_FROM
         {
-            self.lists[place(*list)].insert(number);
-            return;
+            return Some(place(*list));
         }
         let below = few.numbers().iter().take_while(|it| **it < number).count();
         if few.numbers().get(below) == Some(&number) {
-            return;
+            return None;
         }
         if few.len < PLAIN_MAX {
             self.slots.open(start + below, slot(tag, number));
@@ -131,6 +137,7 @@ impl Table {
         } else {
             self.list_apart(tag, &few, number);
         }
+        None
     }
 
     /// Removes a posting, if it is there.
@@ -251,7 +258,7 @@ impl Table {
         let random = hash::mix((homes as u64) << 32 | u64::from(self.salt)) >> 60;
         let parts = usize::try_from(random).unwrap_or(0) + 8;
         let homes = (homes + homes * parts / 128 + 1).max(HOMES_MIN);
-        Slots::of(homes, self.narrow_homes_min, self.slots.used())
+        self.slots.grown(homes, self.narrow_homes_min)
     }
 
     /// Takes grown slots of this table; returns those that it had.

@@ -43,6 +43,11 @@ impl<'a, C: Facts> Votes<'a, C> {
         self.len
     }
 
+    /// The candidates.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = u32> + '_ {
+        self.each().map(|it| it.0)
+    }
+
     /// Whether an article passes the filter.
     #[inline]
     pub(super) fn passes(&self, number: u32) -> bool {

@@ -74,7 +74,18 @@ impl Core {
         &self,
         numbers: impl IntoIterator<Item = ArticleNumber>,
     ) -> Result<HashMap<ArticleNumber, Features>, EngineError> {
-        self.read(Part::Features, numbers, |number, bytes| self.decode(number, bytes))
+        self.features_where(numbers, |_, _| true)
+    }
+
+    /// The same for those of which `is_wanted` says so by number and bytes.
+    pub(super) fn features_where(
+        &self,
+        numbers: impl IntoIterator<Item = ArticleNumber>,
+        is_wanted: impl Fn(ArticleNumber, &[u8]) -> bool,
+    ) -> Result<HashMap<ArticleNumber, Features>, EngineError> {
+        self.read(Part::Features, numbers, |number, bytes| {
+            is_wanted(number, bytes).then(|| self.decode(number, bytes)).transpose()
+        })
     }
 
     /// From the bytes of [`Part::Features`].
@@ -98,7 +109,9 @@ impl Core {
         &self,
         numbers: impl IntoIterator<Item = ArticleNumber>,
     ) -> Result<HashMap<ArticleNumber, StoredArticle>, EngineError> {
-        self.read(Part::Article, numbers, StoredArticle::decode)
+        self.read(Part::Article, numbers, |number, bytes| {
+            StoredArticle::decode(number, bytes).map(Some)
+        })
     }
 
     /// The number of the article with this id.
@@ -189,7 +202,7 @@ impl Core {
         &self,
         part: Part,
         numbers: impl IntoIterator<Item = ArticleNumber>,
-        decode: impl Fn(ArticleNumber, &[u8]) -> Result<T, EngineError>,
+        decode: impl Fn(ArticleNumber, &[u8]) -> Result<Option<T>, EngineError>,
     ) -> Result<HashMap<ArticleNumber, T>, EngineError> {
         let mut numbers: Vec<ArticleNumber> = numbers.into_iter().collect();
         numbers.sort_unstable();
@@ -197,7 +210,7 @@ impl Core {
         let mut found =
             HashMap::with_capacity_and_hasher(numbers.len(), ahash::RandomState::default());
         self.store.read(part, &numbers, &mut |number, bytes| match decode(number, bytes) {
-            Ok(read) => drop(found.insert(number, read)),
+            Ok(read) => drop(read.map(|it| found.insert(number, it))),
             Err(error) => self.note(part, number, &error),
         })?;
         Ok(found)

@@ -18,6 +18,7 @@ use crate::sketch::Sketch;
 use crate::sketch::minhash::ShortMinHash;
 use crate::sketch::simhash::SimHash;
 use crate::store::ArticleNumber;
+use crate::text::tokens::TokenHash;
 
 /// An article and when it was stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -223,8 +224,8 @@ impl Features {
         for bytes in places {
             out.extend_from_slice(bytes);
         }
-        let none = Dictionary::default();
-        tokens::encode(fields.whole(), dictionary.unwrap_or(&none), &mut out);
+        let none = Dictionary::none();
+        tokens::encode(fields.whole(), dictionary.unwrap_or(none), &mut out);
         out
     }
 
@@ -238,6 +239,14 @@ impl Features {
         reader
             .features(dictionary)
             .map_err(|problem| EngineError::Damaged { number: number.0, problem })
+    }
+
+    /// Whether an article may have all of these tokens, told without decoding what else it
+    /// has. Bytes that are no features may: whoever decodes them says what they are.
+    pub fn may_have(bytes: &[u8], dictionary: Option<&Dictionary>, tokens: &[TokenHash]) -> bool {
+        let mut reader = Reader { bytes };
+        let Ok(head) = reader.head(dictionary) else { return true };
+        tokens::may_have(reader, (head.dictionary, head.tokens), tokens)
     }
 
     /// As the index takes it.
@@ -256,8 +265,50 @@ struct Reader<'a> {
     bytes: &'a [u8],
 }
 
+/// What stands before the tokens.
+struct Head<'a> {
+    content_print: u128,
+    simhash: SimHash,
+    minhash: ShortMinHash,
+    facets: Facets,
+    shingle_count: usize,
+    id: &'a [u8],
+    /// Bytes of the places of each field's tokens.
+    places: [&'a [u8]; 3],
+    /// Tokens of the title and of the description.
+    title: usize,
+    description: usize,
+    /// Tokens of all fields.
+    tokens: usize,
+    dictionary: &'a Dictionary,
+}
+
 impl<'a> Reader<'a> {
     fn features(&mut self, dictionary: Option<&Dictionary>) -> Result<Features, String> {
+        let head = self.head(dictionary)?;
+        let id = std::str::from_utf8(head.id).map_err(|it| it.to_string())?;
+        let id = ArticleId::new(id).map_err(|it| it.to_string())?;
+        let tokens = tokens::decode(self, head.dictionary, head.tokens)?;
+        if !self.bytes.is_empty() {
+            return Err(format!("{} bytes stand behind its end", self.bytes.len()));
+        }
+        let [title, description, text] = head.places.map(PackedSpans::from_bytes);
+        Ok(Features {
+            id,
+            content_print: head.content_print,
+            facets: head.facets,
+            simhash: head.simhash,
+            minhash: head.minhash,
+            shingle_count: head.shingle_count,
+            fields: FieldTokens::in_a_row(tokens, head.title, head.description),
+            spans: FieldSpans { title, description, text },
+        })
+    }
+
+    fn head<'d>(&mut self, dictionary: Option<&'d Dictionary>) -> Result<Head<'d>, String>
+    where
+        'a: 'd,
+    {
         if self.bytes.is_empty() {
             return Err(NOT_AS_WRITTEN.to_owned());
         }
@@ -271,37 +322,33 @@ impl<'a> Reader<'a> {
         let (site, language) = (self.u32()?, self.u32()?);
         let published = i64::from_le_bytes(self.array()?);
         let published_s = (published != i64::MIN).then_some(published);
+        let facets = Facets { site, language, published_s };
         let mut counts = [0; 8];
         for count in &mut counts {
             *count = self.u32()? as usize;
         }
-        let [shingle_count, id, title, description, text, places @ ..] = counts;
-        let none = Dictionary::default();
+        let [shingle_count, id, title, description, text, of_title, of_description, of_text] =
+            counts;
         let dictionary = match self.array()? {
-            [0] => &none,
+            [0] => Dictionary::none(),
             _ => dictionary.ok_or("it uses a dictionary that the store does not have")?,
         };
-        let id = std::str::from_utf8(self.take(id)?).map_err(|it| it.to_string())?;
-        let id = ArticleId::new(id).map_err(|it| it.to_string())?;
-        let mut spans = [const { None }; 3];
-        for (spans, bytes) in spans.iter_mut().zip(places) {
-            *spans = Some(PackedSpans::from_bytes(self.take(bytes)?));
-        }
-        let [in_title, in_description, in_text] = spans.map(Option::unwrap_or_default);
-        let count = title.checked_add(description).and_then(|it| it.checked_add(text));
-        let tokens = tokens::decode(self, dictionary, count.ok_or("it has too many tokens")?)?;
-        if !self.bytes.is_empty() {
-            return Err(format!("{} bytes stand behind its end", self.bytes.len()));
-        }
-        Ok(Features {
-            id,
+        let id = self.take(id)?;
+        let places = [self.take(of_title)?, self.take(of_description)?, self.take(of_text)?];
+        let tokens = title.checked_add(description).and_then(|it| it.checked_add(text));
+        let tokens = tokens.ok_or("it has too many tokens")?;
+        Ok(Head {
             content_print,
-            facets: Facets { site, language, published_s },
             simhash,
             minhash,
+            facets,
             shingle_count,
-            fields: FieldTokens::in_a_row(tokens, title, description),
-            spans: FieldSpans { title: in_title, description: in_description, text: in_text },
+            id,
+            places,
+            title,
+            description,
+            tokens,
+            dictionary,
         })
     }
 
@@ -364,6 +411,12 @@ mod tests {
         assert_eq!(short[209..], [0, 1, 0, 255, 255, 255, 255, 255]);
         assert_eq!(Features::decode(NUMBER, &short, Some(&dictionary)).unwrap(), features());
         assert!(Features::decode(NUMBER, &short, None).is_err());
+        for (bytes, known) in [(&bytes, None), (&short, Some(&dictionary))] {
+            let may_have = |tokens: &[TokenHash]| Features::may_have(bytes, known, tokens);
+            assert!(may_have(&[1, 2]) && may_have(&[u32::MAX, 1, 2]) && may_have(&[]));
+            assert!(!may_have(&[3]) && !may_have(&[1, 2, u32::MAX, 3]));
+        }
+        assert!(Features::may_have(&short, None, &[3]), "nobody can tell");
     }
 
     #[test]
@@ -396,6 +449,7 @@ mod tests {
             prop_assert!(Features::decode(NUMBER, &bytes[..cut], None).is_err());
             bytes[at] ^= flip;
             drop(Features::decode(NUMBER, &bytes, None));
+            Features::may_have(&bytes, None, &[1, 2, 3]);
             drop(StoredArticle::decode(NUMBER, &bytes));
         }
     }

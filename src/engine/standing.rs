@@ -11,6 +11,7 @@ use crate::index::keys::ANCHOR_STRIDE;
 use crate::index::{self, Filter, TeaserQuery, Wanted};
 use crate::matching::runs;
 use crate::shingle::{self, SHINGLE_TOKENS};
+use crate::store::ArticleNumber;
 use crate::text::tokens::TokenHash;
 
 /// Articles in which a text stands for it to be standing text, at least.
@@ -46,9 +47,16 @@ impl Core {
         for proposal in &mut proposals {
             proposal.candidates.truncate(READ_MAX);
         }
-        let features = self.features(proposals.iter().flat_map(|it| it.candidates.clone()))?;
-        for ((at, shingles), proposal) in open.into_iter().zip(&shingles).zip(&proposals) {
-            let (Some(text), Some(flag)) = (texts.get(at), flags.get_mut(at)) else { continue };
+        let numbers = proposals.iter().flat_map(|it| it.candidates.iter().copied());
+        // Most share a phrase with the text, and have not even all of its words.
+        let may_hold = |number: ArticleNumber, bytes: &[u8]| {
+            let asks = open.iter().zip(&proposals).filter(|it| it.1.candidates.contains(&number));
+            let mut texts = asks.filter_map(|it| texts.get(*it.0));
+            texts.any(|it| Features::may_have(bytes, self.dictionary.get(), it))
+        };
+        let features = self.features_where(numbers, may_hold)?;
+        for ((at, shingles), proposal) in open.iter().zip(&shingles).zip(&proposals) {
+            let (Some(text), Some(flag)) = (texts.get(*at), flags.get_mut(*at)) else { continue };
             let holders = proposal.candidates.iter().filter_map(|it| features.get(it));
             let holds = |it: &Features| runs::place_of(text, it.fields.text()).is_some();
             let holders = holders.filter(|it| !own.contains(&it.id) && holds(it));

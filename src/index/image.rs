@@ -31,7 +31,7 @@ use crate::hash;
 use crate::index::bits::{BitReader, BitWriter};
 use crate::index::columns::{COLUMN_WORDS, Columns};
 use crate::index::memory::MemoryIndex;
-use crate::index::numbers::{Gaps, Numbers};
+use crate::index::numbers::{Bitmap, Gaps, Numbers};
 use crate::index::postings::{Postings, TABLES};
 use crate::index::slots::LISTS_FROM;
 use crate::index::table::{HOMES_MIN, Table};
@@ -411,11 +411,11 @@ fn encode_lists(table: &Table, listed: &[u64], out: &mut Vec<u8>) -> Result<(), 
                 out.extend_from_slice(bytes);
             }
             Numbers::Bitmap(bitmap) => {
-                let size = u32::try_from(bitmap.serialized_size()).unwrap_or(u32::MAX);
+                let size = u32::try_from(bitmap.numbers.serialized_size()).unwrap_or(u32::MAX);
                 for word in [size | BITMAP, 0, 0] {
                     out.extend_from_slice(&word.to_le_bytes());
                 }
-                bitmap.serialize_into(&mut *out)?;
+                bitmap.numbers.serialize_into(&mut *out)?;
             }
         }
     }
@@ -441,7 +441,7 @@ fn decode_lists(words: &[u64]) -> Result<(Vec<u32>, Vec<Numbers>), ImageError> {
         let numbers = if size & BITMAP == 0 {
             Gaps::checked(bytes.to_vec(), len, last).map(Numbers::Gaps).ok_or_else(damaged)?
         } else {
-            Numbers::Bitmap(RoaringBitmap::deserialize_from(bytes)?)
+            Numbers::Bitmap(Bitmap::of(RoaringBitmap::deserialize_from(bytes)?))
         };
         if numbers.last() >= Some(LISTS_FROM) {
             return Err(damaged());

@@ -18,7 +18,32 @@ const CONTAINER_BYTES: usize = 40 + ALLOCATION_BYTES;
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Numbers {
     Gaps(Gaps),
-    Bitmap(RoaringBitmap),
+    Bitmap(Bitmap),
+}
+
+/// Numbers as a bitmap.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Bitmap {
+    pub(super) numbers: RoaringBitmap,
+    /// How many they are: the bitmap would have to look all over its memory.
+    len: u32,
+}
+
+impl Bitmap {
+    pub(super) fn of(numbers: RoaringBitmap) -> Self {
+        let len = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
+        Self { numbers, len }
+    }
+
+    fn insert(&mut self, number: u32) {
+        // Most are the greatest, and go in without a search.
+        let is_new = self.numbers.try_push(number).is_ok() || self.numbers.insert(number);
+        self.len += u32::from(is_new);
+    }
+
+    fn remove(&mut self, number: u32) {
+        self.len -= u32::from(self.numbers.remove(number));
+    }
 }
 
 impl Default for Numbers {
@@ -31,7 +56,7 @@ impl Numbers {
     pub(super) fn len(&self) -> u32 {
         match self {
             Self::Gaps(gaps) => gaps.len,
-            Self::Bitmap(bitmap) => u32::try_from(bitmap.len()).unwrap_or(u32::MAX),
+            Self::Bitmap(bitmap) => bitmap.len,
         }
     }
 
@@ -39,7 +64,7 @@ impl Numbers {
     pub(super) fn last(&self) -> Option<u32> {
         match self {
             Self::Gaps(gaps) => (gaps.len > 0).then_some(gaps.last),
-            Self::Bitmap(bitmap) => bitmap.max(),
+            Self::Bitmap(bitmap) => bitmap.numbers.max(),
         }
     }
 
@@ -57,12 +82,10 @@ impl Numbers {
             Self::Gaps(gaps) => {
                 gaps.insert(number);
                 if gaps.len > GAPS_MAX {
-                    *self = Self::Bitmap(gaps.iter().collect());
+                    *self = Self::Bitmap(Bitmap::of(gaps.iter().collect()));
                 }
             }
-            Self::Bitmap(bitmap) => {
-                bitmap.insert(number);
-            }
+            Self::Bitmap(bitmap) => bitmap.insert(number),
         }
     }
 
@@ -72,8 +95,8 @@ impl Numbers {
             Self::Gaps(gaps) => gaps.remove(number),
             Self::Bitmap(bitmap) => {
                 bitmap.remove(number);
-                if bitmap.len() <= u64::from(GAPS_MAX / 2) {
-                    *self = Self::Gaps(Gaps::of(bitmap.iter()));
+                if bitmap.len <= GAPS_MAX / 2 {
+                    *self = Self::Gaps(Gaps::of(bitmap.numbers.iter()));
                 }
             }
         }
@@ -83,7 +106,7 @@ impl Numbers {
     pub(super) fn iter(&self) -> Box<dyn Iterator<Item = u32> + '_> {
         match self {
             Self::Gaps(gaps) => Box::new(gaps.iter()),
-            Self::Bitmap(bitmap) => Box::new(bitmap.iter()),
+            Self::Bitmap(bitmap) => Box::new(bitmap.numbers.iter()),
         }
     }
 
@@ -96,7 +119,7 @@ impl Numbers {
                 while numbers.next().is_some_and(&mut visit) {}
             }
             Self::Bitmap(bitmap) => {
-                let mut numbers = bitmap.iter();
+                let mut numbers = bitmap.numbers.iter();
                 numbers.advance_to(first);
                 let mut some = [0; 128];
                 while let some = &*numbers.next_many(&mut some)
@@ -112,7 +135,7 @@ impl Numbers {
         match self {
             Self::Gaps(gaps) => gaps.bytes.capacity() + ALLOCATION_BYTES,
             Self::Bitmap(bitmap) => {
-                let is = bitmap.statistics();
+                let is = bitmap.numbers.statistics();
                 let values = is.n_bytes_array_containers
                     + is.n_bytes_run_containers
                     + is.n_bytes_bitset_containers;

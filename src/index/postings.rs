@@ -31,7 +31,7 @@ const LOCKED_KEYS_MAX: usize = 512;
 /// Homes of a table that grows before it is locked.
 const HOMES_LARGE: usize = 4096;
 /// Slots that most look-ups, and most changes, read from a home on.
-const SEARCHED_SLOTS: usize = 5;
+const SEARCHED_SLOTS: usize = 10;
 const CHANGED_SLOTS: usize = 25;
 const LINE_BYTES: usize = 64;
 
@@ -167,7 +167,7 @@ impl Postings {
                 gaps.iter().for_each(|it| votes.confirm(it, weight));
             }
             Run::List(Numbers::Bitmap(bitmap)) => {
-                votes.confirm_where(|it| bitmap.contains(it), weight);
+                votes.confirm_where(|it| bitmap.numbers.contains(it), weight);
             }
         }
     }
@@ -278,10 +278,15 @@ impl Found {
                 key.frequency = list.len();
             }
         }
+        lists.retain(|it| it.1.len() <= POPULAR_ABOVE);
+        black_box(lists.iter().fold(0, |all, it| all ^ it.1.end().first().unwrap_or(&0)));
         for (at, list) in lists {
-            if let Some(key) = self.keys.get_mut(at).filter(|it| it.frequency <= POPULAR_ABOVE) {
+            if let Some(key) = self.keys.get_mut(at) {
                 key.start = u32::try_from(self.numbers.len()).unwrap_or(u32::MAX);
-                self.numbers.extend(list.iter());
+                list.each_from(0, |it| {
+                    self.numbers.push(it);
+                    true
+                });
             }
         }
     }
@@ -313,9 +318,10 @@ fn by_table(postings: &[Posting]) -> Vec<Posting> {
 fn peek(tables: &[Table], keys: impl Iterator<Item = u64>, slots: usize) {
     let memory = |key: u64| tables.get(table_of(key)).map(|it| it.memory(tag_of(key), slots));
     let homes: Vec<&[u8]> = keys.filter_map(memory).collect();
+    let byte = |home: &[u8], at: usize| home.get(at).copied().unwrap_or(0);
     let all = homes.iter().fold(0, |all, home| {
-        let lines = home.iter().step_by(LINE_BYTES).fold(all, |all, it| all ^ it);
-        lines ^ home.last().unwrap_or(&0)
+        let first = byte(home, 0) ^ byte(home, LINE_BYTES) ^ byte(home, 2 * LINE_BYTES);
+        all ^ first ^ home.last().unwrap_or(&0)
     });
     black_box(all);
 }

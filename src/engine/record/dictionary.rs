@@ -2,6 +2,8 @@
 //! byte or two instead of four. Learnt once, from the first articles that a store
 //! gets; a record says whether it uses it.
 
+use std::sync::LazyLock;
+
 use crate::hash::HashMap;
 use crate::ranks::Ranks;
 use crate::text::tokens::TokenHash;
@@ -17,11 +19,31 @@ const PLAIN: u8 = u8::MAX;
 /// Tokens, at most: what one byte and two can name.
 const TOKENS_MAX: usize = ONE_BYTE_END + ((PLAIN as usize - ONE_BYTE_END) << 8);
 
+/// Tokens that are looked for among names, at most: the rarest say it.
+const SOUGHT_MAX: usize = 4;
+
 /// Frequent tokens, most frequent first.
 #[derive(Debug, Clone)]
 pub struct Dictionary(Ranks<TokenHash>);
 
+/// One without a token.
+static NONE: LazyLock<Dictionary> = LazyLock::new(Dictionary::default);
+
+/// How bytes name a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Name {
+    /// By its place in the dictionary.
+    Place(usize),
+    /// As it is.
+    Plain(TokenHash),
+}
+
 impl Dictionary {
+    /// One without a token.
+    pub(super) fn none() -> &'static Self {
+        &NONE
+    }
+
     fn new(mut tokens: Vec<TokenHash>) -> Self {
         tokens.truncate(TOKENS_MAX);
         Self(Ranks::of(&tokens))
@@ -42,13 +64,13 @@ impl Dictionary {
     /// 128 to 254, or [`PLAIN`] and the token.
     pub(super) fn encode(&self, token: TokenHash, out: &mut Vec<u8>) {
         let byte = |value: usize| u8::try_from(value & 0xff).unwrap_or_default();
-        match self.0.get(token) {
-            Some(place) if place < ONE_BYTE_END => out.push(byte(place)),
-            Some(place) => {
+        match self.name(token) {
+            Name::Place(place) if place < ONE_BYTE_END => out.push(byte(place)),
+            Name::Place(place) => {
                 let rest = place - ONE_BYTE_END;
                 out.extend_from_slice(&[byte(ONE_BYTE_END + (rest >> 8)), byte(rest)]);
             }
-            None => {
+            Name::Plain(token) => {
                 out.push(PLAIN);
                 out.extend_from_slice(&token.to_le_bytes());
             }
@@ -59,32 +81,71 @@ impl Dictionary {
     /// rest.
     pub(super) fn decode<'a>(
         &self,
-        mut bytes: &'a [u8],
+        bytes: &'a [u8],
         count: usize,
     ) -> Result<(Vec<TokenHash>, &'a [u8]), String> {
-        const CUT: &str = "it is cut short";
+        let mut names = Names(bytes);
         let mut tokens = Vec::with_capacity(count);
         for _ in 0..count {
-            let (first, rest) = bytes.split_first().ok_or(CUT)?;
-            bytes = rest;
-            let place = usize::from(*first);
-            if *first == PLAIN {
-                let (token, rest) = bytes.split_first_chunk().ok_or(CUT)?;
-                tokens.push(u32::from_le_bytes(*token));
-                bytes = rest;
-                continue;
-            }
-            let place = if place < ONE_BYTE_END {
-                place
-            } else {
-                let (second, rest) = bytes.split_first().ok_or(CUT)?;
-                bytes = rest;
-                ONE_BYTE_END + ((place - ONE_BYTE_END) << 8) + usize::from(*second)
-            };
-            let token = self.0.keys().get(place);
-            tokens.push(*token.ok_or("it has a token that the store's dictionary has not")?);
+            tokens.push(match names.next().ok_or("it is cut short")? {
+                Name::Plain(token) => token,
+                Name::Place(place) => {
+                    let token = self.0.keys().get(place);
+                    *token.ok_or("it has a token that the store's dictionary has not")?
+                }
+            });
         }
-        Ok((tokens, bytes))
+        Ok((tokens, names.0))
+    }
+
+    /// Whether all of these tokens may be among `count` names at the start of some bytes:
+    /// of many, whether the rarest are. They may where the bytes are cut short.
+    pub(super) fn may_name(&self, bytes: &[u8], count: usize, tokens: &[TokenHash]) -> bool {
+        let mut sought: Vec<Name> = tokens.iter().map(|it| self.name(*it)).collect();
+        sought.sort_unstable();
+        sought.dedup();
+        sought.drain(..sought.len().saturating_sub(SOUGHT_MAX));
+        let mut names = Names(bytes);
+        for _ in 0..count {
+            let Some(name) = names.next() else { return true };
+            if let Some(at) = sought.iter().position(|it| *it == name) {
+                sought.swap_remove(at);
+                if sought.is_empty() {
+                    break;
+                }
+            }
+        }
+        sought.is_empty()
+    }
+
+    #[inline]
+    fn name(&self, token: TokenHash) -> Name {
+        self.0.get(token).map_or(Name::Plain(token), Name::Place)
+    }
+}
+
+/// Names in a row, and the bytes behind those that were read.
+struct Names<'a>(&'a [u8]);
+
+impl Iterator for Names<'_> {
+    type Item = Name;
+
+    #[inline]
+    fn next(&mut self) -> Option<Name> {
+        let (first, rest) = self.0.split_first()?;
+        if *first == PLAIN {
+            let (token, rest) = rest.split_first_chunk()?;
+            self.0 = rest;
+            return Some(Name::Plain(u32::from_le_bytes(*token)));
+        }
+        let place = usize::from(*first);
+        if place < ONE_BYTE_END {
+            self.0 = rest;
+            return Some(Name::Place(place));
+        }
+        let (second, rest) = rest.split_first()?;
+        self.0 = rest;
+        Some(Name::Place(ONE_BYTE_END + ((place - ONE_BYTE_END) << 8) + usize::from(*second)))
     }
 }
 

@@ -60,16 +60,23 @@ fn push_rank(rank: u32, out: &mut Vec<u8>) {
     }
 }
 
+/// Whether all of these may be among the tokens, told by the names of the distinct ones.
+pub(super) fn may_have(
+    mut reader: Reader<'_>,
+    (dictionary, count): (&Dictionary, usize),
+    tokens: &[TokenHash],
+) -> bool {
+    let Ok((_, distinct)) = flags(&mut reader, count) else { return true };
+    dictionary.may_name(reader.bytes, distinct, tokens)
+}
+
 /// Reads `count` tokens.
 pub(super) fn decode(
     reader: &mut Reader<'_>,
     dictionary: &Dictionary,
     count: usize,
 ) -> Result<Vec<TokenHash>, String> {
-    let flags = reader.take(count.div_ceil(8))?;
-    let repeat_count = flags.iter().map(|it| it.count_ones() as usize).sum::<usize>();
-    let distinct_count =
-        count.checked_sub(repeat_count).ok_or("it has more repeats than tokens")?;
+    let (flags, distinct_count) = flags(reader, count)?;
     let (distinct, rest) = dictionary.decode(reader.bytes, distinct_count)?;
     reader.bytes = rest;
     let mut tokens = vec![0; count];
@@ -94,6 +101,14 @@ pub(super) fn decode(
     }
     reader.take(at)?;
     Ok(tokens)
+}
+
+/// A bit a token, whether it repeats an earlier one, and how many do not.
+fn flags<'a>(reader: &mut Reader<'a>, count: usize) -> Result<(&'a [u8], usize), String> {
+    let flags = reader.take(count.div_ceil(8))?;
+    let repeat_count = flags.iter().map(|it| it.count_ones() as usize).sum::<usize>();
+    let distinct_count = count.checked_sub(repeat_count);
+    Ok((flags, distinct_count.ok_or("it has more repeats than tokens")?))
 }
 
 /// A rank of two or five bytes.

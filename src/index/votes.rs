@@ -7,24 +7,27 @@ use crate::store::ArticleNumber;
 
 /// Candidates that a question weighs, at most.
 pub(super) const WEIGHED_MAX: usize = 4096;
-const SLOTS_MIN: usize = 64;
-const EMPTY: u64 = u64::MAX;
+const SLOTS_MIN: usize = 128;
 
-/// Numbers with their votes: an open-addressing table of at most half its slots, a
-/// number above its votes.
+/// Numbers with their votes in the order in which they came, each a number above its
+/// votes, and an open-addressing table of at most half its slots that says where they are.
 pub(super) struct Votes<'a, C> {
     filter: &'a Filter,
     columns: &'a C,
     /// Whether only numbers are filtered, so that no facets are looked at.
     is_open: bool,
-    slots: Vec<u64>,
-    len: usize,
+    counts: Vec<u64>,
+    /// Places in the counts from 1 on; 0 is empty.
+    slots: Vec<u16>,
 }
+
+const _: () = assert!(WEIGHED_MAX <= u16::MAX as usize);
 
 impl<C> Clone for Votes<'_, C> {
     fn clone(&self) -> Self {
-        let Self { filter, columns, is_open, slots, len } = self;
-        Self { filter, columns, is_open: *is_open, slots: slots.clone(), len: *len }
+        let Self { filter, columns, is_open, counts, slots } = self;
+        let (counts, slots) = (counts.clone(), slots.clone());
+        Self { filter, columns, is_open: *is_open, counts, slots }
     }
 }
 
@@ -35,12 +38,12 @@ impl<'a, C: Facts> Votes<'a, C> {
             && other_than_site.is_none()
             && languages.is_empty()
             && published_s.is_none();
-        Self { filter, columns, is_open, slots: vec![EMPTY; SLOTS_MIN], len: 0 }
+        Self { filter, columns, is_open, counts: Vec::new(), slots: vec![0; SLOTS_MIN] }
     }
 
     /// Number of candidates.
     pub(super) fn len(&self) -> usize {
-        self.len
+        self.counts.len()
     }
 
     /// The candidates.
@@ -61,19 +64,16 @@ impl<'a, C: Facts> Votes<'a, C> {
         if !self.passes(number) {
             return false;
         }
-        let at = self.place(number);
-        let Some(slot) = self.slots.get_mut(at) else { return false };
-        if *slot != EMPTY {
-            *slot += u64::from(weight);
-            return true;
-        }
-        if self.len == WEIGHED_MAX {
-            return false;
-        }
-        *slot = slot_of(number, weight);
-        self.len += 1;
-        if 2 * self.len > self.slots.len() {
-            self.grow();
+        match self.place(number) {
+            Place::Count(at) => self.count(at, weight),
+            Place::Slot(_) if self.counts.len() == WEIGHED_MAX => return false,
+            Place::Slot(slot) => {
+                self.counts.push(slot_of(number, weight));
+                self.point(slot, self.counts.len());
+                if 2 * self.counts.len() > self.slots.len() {
+                    self.lay_out(4 * self.slots.len());
+                }
+            }
         }
         true
     }
@@ -81,37 +81,26 @@ impl<'a, C: Facts> Votes<'a, C> {
     /// Counts `weight` for an article that is among them.
     #[inline]
     pub(super) fn confirm(&mut self, number: u32, weight: u32) {
-        let at = self.place(number);
-        if let Some(slot) = self.slots.get_mut(at)
-            && *slot != EMPTY
-        {
-            *slot += u64::from(weight);
+        if let Place::Count(at) = self.place(number) {
+            self.count(at, weight);
         }
     }
 
     /// Counts `weight` for those among them that a list has.
     pub(super) fn confirm_where(&mut self, is_listed: impl Fn(u32) -> bool, weight: u32) {
-        for slot in self.slots.iter_mut().filter(|it| **it != EMPTY) {
-            if is_listed(parts(*slot).0) {
-                *slot += u64::from(weight);
-            }
+        for count in self.counts.iter_mut().filter(|it| is_listed(parts(**it).0)) {
+            *count += u64::from(weight);
         }
     }
 
     /// Forgets all but those with most votes.
     pub(super) fn keep_best(&mut self, count: usize) {
-        if self.len <= count {
+        if self.len() <= count {
             return;
         }
         let best = best_of(self.each(), count);
-        self.slots.fill(EMPTY);
-        self.len = best.len();
-        for (number, votes) in best {
-            let at = self.place(number.0);
-            if let Some(slot) = self.slots.get_mut(at) {
-                *slot = slot_of(number.0, votes);
-            }
-        }
+        self.counts = best.into_iter().map(|(number, votes)| slot_of(number.0, votes)).collect();
+        self.lay_out(self.slots.len());
     }
 
     /// The candidates that `accept` takes by number and votes, each with its votes, most
@@ -121,33 +110,60 @@ impl<'a, C: Facts> Votes<'a, C> {
     }
 
     fn each(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
-        self.slots.iter().filter(|it| **it != EMPTY).map(|it| parts(*it))
+        self.counts.iter().map(|it| parts(*it))
     }
 
-    /// Where a number stands, or would.
     #[inline]
-    fn place(&self, number: u32) -> usize {
+    fn count(&mut self, at: usize, weight: u32) {
+        if let Some(count) = self.counts.get_mut(at) {
+            *count += u64::from(weight);
+        }
+    }
+
+    /// Lets a slot say where the count is that came so many-th.
+    #[inline]
+    fn point(&mut self, slot: usize, place: usize) {
+        if let Some(slot) = self.slots.get_mut(slot) {
+            *slot = u16::try_from(place).unwrap_or(u16::MAX);
+        }
+    }
+
+    /// Where the count of a number is, or the slot that would say so.
+    #[inline]
+    fn place(&self, number: u32) -> Place {
         let mask = self.slots.len() - 1;
         // Fibonacci hashing: the upper bits of the product are spread.
         let hash = u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-        let mut at = usize::try_from(hash).unwrap_or(0) & mask;
-        while self.slots.get(at).is_some_and(|it| *it != EMPTY && parts(*it).0 != number) {
-            at = (at + 1) & mask;
+        let mut slot = usize::try_from(hash).unwrap_or(0) & mask;
+        loop {
+            let place = usize::from(self.slots.get(slot).copied().unwrap_or(0));
+            let Some(at) = place.checked_sub(1) else { return Place::Slot(slot) };
+            if self.counts.get(at).is_none_or(|it| parts(*it).0 == number) {
+                return Place::Count(at);
+            }
+            slot = (slot + 1) & mask;
         }
-        at
     }
 
+    /// Makes a table of so many slots.
     #[cold]
-    fn grow(&mut self) {
-        let larger = vec![EMPTY; self.slots.len() * 4];
-        let old = std::mem::replace(&mut self.slots, larger);
-        for slot in old.into_iter().filter(|it| *it != EMPTY) {
-            let at = self.place(parts(slot).0);
-            if let Some(place) = self.slots.get_mut(at) {
-                *place = slot;
+    fn lay_out(&mut self, slots: usize) {
+        self.slots = vec![0; slots];
+        for at in 0..self.counts.len() {
+            let number = self.counts.get(at).map_or(0, |it| parts(*it).0);
+            if let Place::Slot(slot) = self.place(number) {
+                self.point(slot, at + 1);
             }
         }
     }
+}
+
+/// Where a number is.
+enum Place {
+    /// Among the counts.
+    Count(usize),
+    /// Nowhere: in which slot it would be.
+    Slot(usize),
 }
 
 /// The `count` with most votes, most votes first, then the oldest.

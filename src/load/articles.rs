@@ -103,64 +103,67 @@ impl Corpus {
     /// A teaser cut from an article: about 30 words from the start of one of its
     /// sentences, the last cut in the middle.
     pub fn teaser(&self, number: u64, random: u64) -> String {
-        let mut out = String::with_capacity(2 * TEASER_BYTES);
+        let mut out = Vec::with_capacity(2 * TEASER_BYTES);
         self.push_teaser(&mut out, number, random);
-        out
+        text_of(out)
     }
 
     /// A page that shows an article between teasers of others, below `articles`.
     pub fn page(&self, number: u64, random: u64, articles: u64) -> String {
-        let mut out = String::with_capacity(8 << 10);
+        let mut out = Vec::with_capacity(8 << 10);
         let other = self.distinct(random, articles);
-        out.push_str(&self.title(other));
-        out.push('\n');
+        self.push_title(&mut out, other);
+        out.push(b'\n');
         self.push_teaser(&mut out, other, random);
-        out.push_str("\n\n");
-        out.push_str(&self.title(number));
-        out.push('\n');
+        out.extend_from_slice(b"\n\n");
+        self.push_title(&mut out, number);
+        out.push(b'\n');
         for at in 0..PAGE_SENTENCES {
             self.push_sentence(&mut out, self.origin(number, at, None), at);
             let ends = at % PARAGRAPH_SENTENCES == PARAGRAPH_SENTENCES - 1;
-            out.push(if ends { '\n' } else { ' ' });
+            out.push(if ends { b'\n' } else { b' ' });
         }
-        out.push_str("\nRead more\n");
+        out.extend_from_slice(b"\nRead more\n");
         for at in 1..=PAGE_TEASERS {
             let random = hash::mix(random + at);
             self.push_teaser(&mut out, self.distinct(random, articles), random);
-            out.push('\n');
+            out.push(b'\n');
         }
-        out
+        text_of(out)
     }
 
     fn title(&self, number: u64) -> String {
-        let mut out = String::with_capacity(TITLE_BYTES);
-        let base = self.random(TITLE ^ number);
-        self.push_words(&mut out, base, number, TITLE_WORDS);
-        out
+        let mut out = Vec::with_capacity(TITLE_BYTES);
+        self.push_title(&mut out, number);
+        text_of(out)
+    }
+
+    fn push_title(&self, out: &mut Vec<u8>, number: u64) {
+        self.push_words(out, self.random(TITLE ^ number), number, TITLE_WORDS);
     }
 
     fn text(&self, number: u64, variant: Option<u64>) -> String {
-        let mut out = String::with_capacity(6 << 10);
+        let mut out = Vec::with_capacity(6 << 10);
         for at in 0..SENTENCES {
             self.push_sentence(&mut out, self.origin(number, at, variant), at);
-            out.push(' ');
+            out.push(b' ');
         }
         out.pop();
-        out
+        text_of(out)
     }
 
-    fn push_teaser(&self, out: &mut String, number: u64, random: u64) {
+    fn push_teaser(&self, out: &mut Vec<u8>, number: u64, random: u64) {
         let first = random % (SENTENCES - 1);
         // A stock sentence belongs to many articles.
         let is_own = |at: &u64| !self.is_stock(number, *at) && !self.is_stock(number, at + 1);
         let at = (first..SENTENCES - 1).chain(0..first).find(is_own).unwrap_or(first);
         let start = out.len();
         self.push_sentence(out, number, at);
-        out.push(' ');
+        out.push(b' ');
         self.push_sentence(out, number, at + 1);
         out.truncate(start + TEASER_BYTES);
-        out.truncate(out.trim_end().len());
-        out.push_str("...");
+        out.truncate(out.trim_ascii_end().len());
+        out.extend_from_slice(b"...");
     }
 
     /// The article that a sentence of another was copied from, or itself.
@@ -179,7 +182,7 @@ impl Corpus {
         self.random((origin << 8) ^ at).is_multiple_of(STOCK_ONE_IN)
     }
 
-    fn push_sentence(&self, out: &mut String, origin: u64, at: u64) {
+    fn push_sentence(&self, out: &mut Vec<u8>, origin: u64, at: u64) {
         let mut base = self.random((origin << 8) ^ at);
         let mut names_of = origin;
         if self.is_stock(origin, at) {
@@ -187,13 +190,13 @@ impl Corpus {
             base = self.random(names_of);
         }
         self.push_words(out, base, names_of, SENTENCE_WORDS);
-        out.push('.');
+        out.push(b'.');
     }
 
-    fn push_words(&self, out: &mut String, base: u64, names_of: u64, count: u64) {
+    fn push_words(&self, out: &mut Vec<u8>, base: u64, names_of: u64, count: u64) {
         for at in 0..count {
             if at > 0 {
-                out.push(' ');
+                out.push(b' ');
             }
             let start = out.len();
             let random = hash::mix(base.wrapping_add(at));
@@ -202,10 +205,10 @@ impl Corpus {
                 let name = (random >> 8) % NAMES;
                 words::push_name(out, self.random(NAME ^ (names_of << 8) ^ name));
             } else {
-                out.push_str(self.vocabulary.draw(random));
+                self.vocabulary.push(out, random);
             }
             if (at == 0 || is_name)
-                && let Some(first) = out.get_mut(start..=start)
+                && let Some(first) = out.get_mut(start)
             {
                 first.make_ascii_uppercase();
             }
@@ -215,6 +218,11 @@ impl Corpus {
     fn random(&self, what: u64) -> u64 {
         hash::mix(hash::mix(self.seed).wrapping_add(what))
     }
+}
+
+/// The text of these bytes, which are ASCII.
+fn text_of(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ const ONSETS: [&str; 20] = [
     "b", "c", "d", "f", "g", "h", "j", "l", "m", "n", "p", "r", "s", "t", "v", "st", "tr", "br",
     "pl", "gr",
 ];
-const VOWELS: [&str; 5] = ["a", "e", "i", "o", "u"];
+const VOWELS: [u8; 5] = *b"aeiou";
 /// Syllables of a name.
 const NAME_SYLLABLES: usize = 4;
 /// A prime by which ranks are spread over the words of their length: it has no
@@ -22,8 +22,30 @@ const SPREAD: u64 = 7_919;
 /// Words by rank, drawn with Zipf's frequencies: the n-th is as frequent as 1/n.
 #[derive(Debug)]
 pub(super) struct Vocabulary {
-    words: Vec<Box<str>>,
+    words: Vec<Word>,
     slots: Vec<Slot>,
+}
+
+/// A word in as many bytes as all, so that it is copied at once: its letters, and how many
+/// they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Word {
+    letters: [u8; LETTERS_MAX],
+    count: u8,
+}
+
+/// Letters of a word, at most: four syllables have twelve.
+const LETTERS_MAX: usize = 15;
+
+impl Word {
+    fn of(rank: usize) -> Self {
+        let shorter = SYLLABLE_RANKS.iter().filter(|it| **it <= rank).count();
+        let mut word = Vec::new();
+        push_syllables(&mut word, rank as u64 * SPREAD, shorter + 1);
+        let count = u8::try_from(word.len()).unwrap_or_default();
+        word.resize(LETTERS_MAX, 0);
+        Self { letters: word.try_into().unwrap_or_default(), count }
+    }
 }
 
 /// One column of the alias method (Walker 1977, Vose 1991): it stands for a word,
@@ -37,38 +59,38 @@ struct Slot {
 
 impl Vocabulary {
     pub(super) fn new() -> Self {
-        let words = (0..VOCABULARY).map(|rank| word_of(rank).into_boxed_str()).collect();
+        let words = (0..VOCABULARY).map(Word::of).collect();
         Self { words, slots: slots() }
     }
 
-    /// The word that 64 random bits draw.
-    pub(super) fn draw(&self, random: u64) -> &str {
+    /// Appends the word that 64 random bits draw.
+    pub(super) fn push(&self, out: &mut Vec<u8>, random: u64) {
+        let Some(Word { letters, count }) = self.words.get(self.rank(random)) else { return };
+        let start = out.len();
+        out.extend_from_slice(letters);
+        out.truncate(start + usize::from(*count));
+    }
+
+    fn rank(&self, random: u64) -> usize {
         let at = hash::high_half(random) >> (32 - VOCABULARY_BITS);
         let slot = self.slots.get(at as usize).copied().unwrap_or_default();
-        let rank = if hash::low_half(random) < slot.own { at } else { slot.alias };
-        self.words.get(rank as usize).map_or("", |it| it)
+        (if hash::low_half(random) < slot.own { at } else { slot.alias }) as usize
     }
 }
 
 /// Appends a name that hardly anything else has, its first letter not yet large.
-pub(super) fn push_name(out: &mut String, random: u64) {
+pub(super) fn push_name(out: &mut Vec<u8>, random: u64) {
     push_syllables(out, random, NAME_SYLLABLES);
 }
 
-fn word_of(rank: usize) -> String {
-    let shorter = SYLLABLE_RANKS.iter().filter(|it| **it <= rank).count();
-    let mut word = String::new();
-    push_syllables(&mut word, rank as u64 * SPREAD, shorter + 1);
-    word
-}
-
-fn push_syllables(out: &mut String, value: u64, count: usize) {
+fn push_syllables(out: &mut Vec<u8>, value: u64, count: usize) {
     let mut rest = value;
     for _ in 0..count {
         let (onset, vowel) = (rest % 20, rest / 20 % 5);
         rest /= 100;
-        out.push_str(ONSETS.get(usize::try_from(onset).unwrap_or(0)).copied().unwrap_or("b"));
-        out.push_str(VOWELS.get(usize::try_from(vowel).unwrap_or(0)).copied().unwrap_or("a"));
+        let onset = ONSETS.get(usize::try_from(onset).unwrap_or(0)).copied().unwrap_or("b");
+        out.extend_from_slice(onset.as_bytes());
+        out.push(VOWELS.get(usize::try_from(vowel).unwrap_or(0)).copied().unwrap_or(b'a'));
     }
 }
 
@@ -118,14 +140,14 @@ mod tests {
     fn draws_follow_zipf() {
         let vocabulary = Vocabulary::new();
         let draws = 1_000_000;
-        let mut counts = hash::HashMap::<&str, u32>::default();
+        let mut counts = hash::HashMap::<usize, u32>::default();
         for at in 0..draws {
-            *counts.entry(vocabulary.draw(hash::mix(at))).or_default() += 1;
+            *counts.entry(vocabulary.rank(hash::mix(at))).or_default() += 1;
         }
         let total: f64 = (1..=VOCABULARY).map(|rank| 1.0 / rank as f64).sum();
         for rank in [1_usize, 2, 10, 100] {
             let expected = draws as f64 / total / rank as f64;
-            let seen = f64::from(counts[&*vocabulary.words[rank - 1]]);
+            let seen = f64::from(counts[&(rank - 1)]);
             assert!((seen - expected).abs() < 6.0 * expected.sqrt(), "{rank}: {seen} {expected}");
         }
     }

@@ -4,29 +4,15 @@
 #[derive(Debug, Default)]
 pub(super) struct BitWriter {
     words: Vec<u64>,
-    /// Bits of the last word that are not used.
-    free: u32,
+    /// The last word, and how many bits of it are used: fewer than 64.
+    last: u64,
+    used: u32,
 }
 
 impl BitWriter {
     /// Appends the lowest `count` bits, at most 32.
     pub(super) fn push(&mut self, value: u32, count: u32) {
-        debug_assert!(count <= u32::BITS);
-        let value = u64::from(value) & ((1 << count) - 1);
-        let used = u64::BITS - self.free;
-        match self.words.last_mut() {
-            Some(last) if self.free >= count => *last |= shifted(value, used),
-            Some(last) if self.free > 0 => {
-                *last |= value << used;
-                self.words.push(value >> self.free);
-                self.free += u64::BITS;
-            }
-            _ => {
-                self.words.push(value);
-                self.free = u64::BITS;
-            }
-        }
-        self.free -= count;
+        self.append(u64::from(value) & mask(count), count);
     }
 
     /// Appends a number by Golomb's code with a power of two (Rice 1979): what is above
@@ -42,10 +28,44 @@ impl BitWriter {
         self.push(value, low_bits);
     }
 
+    /// Both of these: a number by the code, and the lowest `count` bits of another behind
+    /// it. Most of them at once.
+    pub(super) fn push_pair(&mut self, value: u32, low_bits: u32, other: u32, count: u32) {
+        let high = value.checked_shr(low_bits).unwrap_or(0);
+        if high >= u32::BITS || high + 1 + low_bits + count > u64::BITS {
+            self.push_rice(value, low_bits);
+            self.push(other, count);
+            return;
+        }
+        let low = u64::from(value) & mask(low_bits);
+        let behind = low | shifted(u64::from(other) & mask(count), low_bits);
+        self.append(mask(high) | shifted(behind, high + 1), high + 1 + low_bits + count);
+    }
+
+    /// Appends `count` bits, at most 64, above which there is none.
+    fn append(&mut self, bits: u64, count: u32) {
+        self.last |= bits << self.used;
+        let used = self.used + count;
+        if used >= u64::BITS {
+            self.words.push(self.last);
+            self.last = bits.checked_shr(u64::BITS - self.used).unwrap_or(0);
+        }
+        self.used = used % u64::BITS;
+    }
+
     /// The words.
-    pub(super) fn finish(self) -> Vec<u64> {
+    pub(super) fn finish(mut self) -> Vec<u64> {
+        if self.used > 0 {
+            self.words.push(self.last);
+        }
         self.words
     }
+}
+
+/// So many ones, at most 32.
+fn mask(count: u32) -> u64 {
+    debug_assert!(count <= u32::BITS);
+    (1 << count) - 1
 }
 
 fn shifted(value: u64, by: u32) -> u64 {
@@ -147,6 +167,20 @@ mod tests {
                 }
             }
             let words = writer.finish();
+            let mut writer = BitWriter::default();
+            for two in items.chunks(2) {
+                if let [(true, value, bits), (false, next, count)] = *two {
+                    writer.push_pair(value, bits.max(26), next, count);
+                    continue;
+                }
+                for (is_rice, value, bits) in two {
+                    match is_rice {
+                        true => writer.push_rice(*value, (*bits).max(26)),
+                        false => writer.push(*value, *bits),
+                    }
+                }
+            }
+            prop_assert_eq!(&words, &writer.finish());
             let mut reader = BitReader::new(&words);
             let mut pairs = BitReader::new(&words);
             for two in items.chunks(2) {

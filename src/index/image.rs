@@ -297,7 +297,9 @@ type TableWords = (Vec<u64>, Vec<u64>);
 /// slot in use: by Rice's code how far its tag is above the one before, then [`packed_number`].
 /// A posting takes 36 bits at a million articles. Gives the slots that have lists.
 fn encode_slots(table: &Table, out: &mut Vec<u64>) -> Vec<u64> {
-    let packing = Packing::of(table.used, table.slots.used().map(packed_number).max());
+    let mut number_max = 0;
+    table.slots.each_used(|it| number_max = number_max.max(packed_number(it)));
+    let packing = Packing::of(table.used, number_max);
     let Packing { gap_bits, number_bits } = packing;
     let head = [table.slots.homes(), table.slots.len(), table.used].map(|it| it as u64);
     out.extend_from_slice(&head);
@@ -305,15 +307,14 @@ fn encode_slots(table: &Table, out: &mut Vec<u64>) -> Vec<u64> {
     let mut bits = BitWriter::default();
     let mut listed = Vec::new();
     let mut tag = 0;
-    for slot in table.slots.used() {
+    table.slots.each_used(|slot| {
         let number = packed_number(slot);
         if number == 0 {
             listed.push(slot);
         }
-        bits.push_rice(hash::high_half(slot) - tag, gap_bits);
-        bits.push(number, number_bits);
+        bits.push_pair(hash::high_half(slot) - tag, gap_bits, number, number_bits);
         tag = hash::high_half(slot);
-    }
+    });
     out.extend(bits.finish());
     listed
 }
@@ -338,9 +339,9 @@ struct Packing {
 }
 
 impl Packing {
-    fn of(used: usize, number_max: Option<u32>) -> Self {
+    fn of(used: usize, number_max: u32) -> Self {
         let mean_gap = u32::MAX / u32::try_from(used.max(1)).unwrap_or(u32::MAX);
-        let number_bits = u32::BITS - number_max.unwrap_or(0).leading_zeros();
+        let number_bits = u32::BITS - number_max.leading_zeros();
         Self { gap_bits: mean_gap.max(1).ilog2(), number_bits }
     }
 }

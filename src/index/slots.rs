@@ -153,23 +153,22 @@ impl Slots {
         }
     }
 
-    /// All that are not empty.
-    pub(super) fn used(&self) -> impl Iterator<Item = u64> + '_ {
-        (0..self.len()).map(|at| self.get(at)).filter(|it| *it != EMPTY)
+    /// Calls `each` with all that are not empty.
+    pub(super) fn each_used(&self, each: impl FnMut(u64)) {
+        match &self.row {
+            Row::Wide(slots) => slots.iter().copied().filter(|it| *it != EMPTY).for_each(each),
+            Row::Narrow(slots, places) => places.unpacked(slots).for_each(each),
+        }
     }
 
     /// The same slots in a row of so many homes.
     pub(super) fn grown(&self, homes: usize, narrow_homes_min: usize) -> Self {
         match &self.row {
-            Row::Wide(_) => Self::of(homes, narrow_homes_min, self.used()),
-            Row::Narrow(slots, places) => {
-                let mut top = 0;
-                let unpacked = slots.iter().map(|it| {
-                    top = places.step.wrapping_add(top);
-                    unpack(*it, top)
-                });
-                Self::of(homes, narrow_homes_min, unpacked.filter(|it| *it != EMPTY))
+            Row::Wide(slots) => {
+                let used = slots.iter().copied().filter(|it| *it != EMPTY);
+                Self::of(homes, narrow_homes_min, used)
             }
+            Row::Narrow(slots, places) => Self::of(homes, narrow_homes_min, places.unpacked(slots)),
         }
     }
 
@@ -352,6 +351,16 @@ impl Places {
     #[inline]
     fn top(self, at: usize) -> u64 {
         self.step.wrapping_mul(at as u64 + 1)
+    }
+
+    /// The slots of a narrow row that are not empty.
+    fn unpacked(self, slots: &[Packed]) -> impl Iterator<Item = u64> + '_ {
+        let mut top = 0;
+        let unpacked = slots.iter().map(move |it| {
+            top = self.step.wrapping_add(top);
+            unpack(*it, top)
+        });
+        unpacked.filter(|it| *it != EMPTY)
     }
 
     /// Whether a slot can stand at a place and be known again.

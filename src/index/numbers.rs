@@ -319,6 +319,15 @@ mod tests {
             numbers.insert(*number);
         }
         assert!(matches!(numbers, Numbers::Bitmap(_)) && numbers.iter().eq(all.iter().copied()));
+        let between = [all[5] + 1, all[7], all[9] + 1, all[9] + 1];
+        for number in between {
+            numbers.insert(number);
+        }
+        assert_eq!(numbers.len() as usize, all.len() + 2);
+        for number in between.into_iter().filter(|it| *it != all[7]) {
+            numbers.remove(number);
+        }
+        assert_eq!((numbers.len() as usize, numbers.last()), (all.len(), all.last().copied()));
         for number in all.iter().skip(50) {
             numbers.remove(*number);
         }

@@ -410,6 +410,45 @@ mod tests {
         }
     }
 
+    proptest! {
+        #[test]
+        fn postings_that_go_together_are_those_that_go_one_by_one(
+            postings in proptest::collection::vec((0_u64..40, 0_u32..60), 0..3000),
+            gone in proptest::collection::vec((0_u64..40, 0_u32..60), 0..3000),
+        ) {
+            // Few keys have many postings; some share a table, and some a tag too.
+            let key = |it: u64| ((it % 8) << 56) | (it / 8 % 3);
+            let of = |it: &[(u64, u32)]| it.iter().map(|it| (key(it.0), it.1)).collect::<Vec<_>>();
+            let (postings, gone) = (of(&postings), of(&gone));
+            let (together, single) = (Postings::new(), Postings::new());
+            together.insert(&postings);
+            together.remove(&gone);
+            for posting in &postings {
+                single.insert(&[*posting]);
+            }
+            for posting in &gone {
+                single.remove(&[*posting]);
+            }
+            for key in (0..40).map(key) {
+                prop_assert_eq!(all(&together, key), all(&single, key));
+            }
+            prop_assert_eq!(together.sizes().0, single.sizes().0);
+        }
+    }
+
+    #[test]
+    fn tables_grow_before_they_take_what_does_not_fit() {
+        let postings = Postings::new();
+        // All in one table, which is large when the last of them come.
+        let key = |it: u32| u64::from(hash::low_half(hash::mix(u64::from(it) + 1)));
+        for from in (0..60_000).step_by(1000) {
+            postings.insert(&(from..from + 1000).map(|it| (key(it), it)).collect::<Vec<_>>());
+        }
+        assert_eq!(postings.sizes().0, 60_000);
+        let found = postings.find(&(0..60_000).map(key).collect::<Vec<_>>());
+        assert!((0..60_000).all(|it| found.numbers(it).contains(&u32::try_from(it).unwrap())));
+    }
+
     #[test]
     fn a_posting_takes_about_nine_bytes() {
         let postings = Postings::new();

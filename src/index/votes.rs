@@ -187,3 +187,63 @@ fn slot_of(high: u32, low: u32) -> u64 {
 fn parts(slot: u64) -> (u32, u32) {
     (crate::hash::high_half(slot), crate::hash::low_half(slot))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::index::columns::Columns;
+
+    proptest! {
+        #[test]
+        fn they_are_a_map_of_sums(
+            steps in proptest::collection::vec((0_u8..3, 0_u32..2000, 1_u32..50), 0..3000),
+            kept in 1_usize..200,
+        ) {
+            let (filter, columns) = (Filter { numbers: 0..1900, ..Filter::all() }, Columns::default());
+            let mut votes = Votes::new(&filter, &columns);
+            let mut model: BTreeMap<u32, u32> = BTreeMap::new();
+            for (step, number, weight) in steps {
+                if step > 0 {
+                    prop_assert_eq!(votes.add(number, weight), number < 1900);
+                    if number < 1900 {
+                        *model.entry(number).or_default() += weight;
+                    }
+                } else {
+                    votes.confirm(number, weight);
+                    model.entry(number).and_modify(|it| *it += weight);
+                }
+            }
+            let best = |count: usize, model: &BTreeMap<u32, u32>| {
+                let mut best: Vec<(u32, u32)> = model.iter().map(|it| (*it.0, *it.1)).collect();
+                best.sort_by_key(|it| (std::cmp::Reverse(it.1), it.0));
+                best.truncate(count);
+                best
+            };
+            let ranked = |votes: &Votes<'_, Columns>| -> Vec<(u32, u32)> {
+                votes.ranked(|_, _| true).into_iter().map(|it| (it.0.0, it.1)).collect()
+            };
+            prop_assert_eq!(votes.len(), model.len());
+            prop_assert_eq!(ranked(&votes), best(CANDIDATES_MAX, &model));
+            votes.keep_best(kept);
+            let mut model: BTreeMap<u32, u32> = best(kept, &model).into_iter().collect();
+            votes.confirm_where(|it| it % 2 == 0, 1000);
+            model.iter_mut().filter(|it| it.0 % 2 == 0).for_each(|it| *it.1 += 1000);
+            prop_assert_eq!(ranked(&votes), best(CANDIDATES_MAX, &model));
+        }
+    }
+
+    #[test]
+    fn no_more_than_can_be_weighed_are_taken() {
+        let (filter, columns) = (Filter::all(), Columns::default());
+        let mut votes = Votes::new(&filter, &columns);
+        let end = u32::try_from(WEIGHED_MAX).unwrap();
+        assert!((0..end).all(|it| votes.add(it * 7, 1)));
+        assert!(!votes.add(3, 1) && votes.add(7, 1));
+        assert_eq!(votes.len(), WEIGHED_MAX);
+        assert_eq!(votes.ranked(|_, votes| votes > 1), [(ArticleNumber(7), 2)]);
+    }
+}

@@ -442,14 +442,43 @@ mod tests {
         assert_ne!(content(article), content(other));
     }
 
+    #[test]
+    fn of_many_tokens_the_rarest_are_looked_for() {
+        let known: Vec<TokenHash> = (0..1000).collect();
+        let names: Vec<u8> = known.iter().flat_map(|it| it.to_le_bytes()).collect();
+        let dictionary = Dictionary::from_bytes(&names);
+        let fields = FieldTokens::new(&[900], &[300], &[1, 2, 3, 400, 900, 77_777]);
+        let bytes = Features { fields, ..features() }.encode(Some(&dictionary));
+        let may_have = |tokens: &[TokenHash]| Features::may_have(&bytes, Some(&dictionary), tokens);
+        assert!(may_have(&[77_777, 1, 2, 3, 300, 400, 900]));
+        assert!(!may_have(&[1, 2, 3, 300, 400, 900, 77_778]) && !may_have(&[1, 2, 3, 400, 999]));
+        assert!(may_have(&[5, 400, 900, 300, 77_777]), "the most frequent is not asked for");
+    }
+
     proptest! {
+        #[test]
+        fn what_an_article_has_it_may_have(
+            known in proptest::collection::vec(0_u32..400, 0..300),
+            tokens in proptest::collection::vec(0_u32..500, 0..300),
+            picks in proptest::collection::vec(any::<proptest::sample::Index>(), 0..9),
+        ) {
+            let names: Vec<u8> = known.iter().flat_map(|it| it.to_le_bytes()).collect();
+            let dictionary = Some(Dictionary::from_bytes(&names)).filter(|_| !known.is_empty());
+            let fields = FieldTokens::new(&[], &[], &tokens);
+            let bytes = Features { fields, ..features() }.encode(dictionary.as_ref());
+            let picked: Vec<u32> = picks.iter().filter(|_| !tokens.is_empty()).map(|it| *it.get(&tokens)).collect();
+            prop_assert!(Features::may_have(&bytes, dictionary.as_ref(), &picked));
+        }
+
         #[test]
         fn damage_is_an_error_and_never_a_panic(at in 0_usize..225, flip in 1_u8.., cut in 0_usize..225) {
             let mut bytes = features().encode(None);
             prop_assert!(Features::decode(NUMBER, &bytes[..cut], None).is_err());
             bytes[at] ^= flip;
             drop(Features::decode(NUMBER, &bytes, None));
+            let dictionary = Dictionary::from_bytes(&[2, 0, 0, 0, 1, 0, 0, 0]);
             Features::may_have(&bytes, None, &[1, 2, 3]);
+            Features::may_have(&bytes, Some(&dictionary), &[1, 2, 3]);
             drop(StoredArticle::decode(NUMBER, &bytes));
         }
     }

@@ -6,7 +6,7 @@ use crate::engine::core::Core;
 use crate::engine::error::EngineError;
 use crate::engine::record::Features;
 use crate::engine::teaser::TEASER_TOKENS_MAX;
-use crate::hash::HashSet;
+use crate::hash::{HashMap, HashSet};
 use crate::index::keys::ANCHOR_STRIDE;
 use crate::index::{self, Filter, TeaserQuery, Wanted};
 use crate::matching::runs;
@@ -47,14 +47,18 @@ impl Core {
         for proposal in &mut proposals {
             proposal.candidates.truncate(READ_MAX);
         }
-        let numbers = proposals.iter().flat_map(|it| it.candidates.iter().copied());
+        let mut asked: HashMap<ArticleNumber, Vec<&[TokenHash]>> = HashMap::default();
+        for (text, proposal) in open.iter().filter_map(|at| texts.get(*at)).zip(&proposals) {
+            for number in &proposal.candidates {
+                asked.entry(*number).or_default().push(text);
+            }
+        }
         // Most share a phrase with the text, and have not even all of its words.
         let may_hold = |number: ArticleNumber, bytes: &[u8]| {
-            let asks = open.iter().zip(&proposals).filter(|it| it.1.candidates.contains(&number));
-            let mut texts = asks.filter_map(|it| texts.get(*it.0));
+            let mut texts = asked.get(&number).into_iter().flatten();
             texts.any(|it| Features::may_have(bytes, self.dictionary.get(), it))
         };
-        let features = self.features_where(numbers, may_hold)?;
+        let features = self.features_where(asked.keys().copied(), may_hold)?;
         for ((at, shingles), proposal) in open.iter().zip(&shingles).zip(&proposals) {
             let (Some(text), Some(flag)) = (texts.get(*at), flags.get_mut(*at)) else { continue };
             let holders = proposal.candidates.iter().filter_map(|it| features.get(it));

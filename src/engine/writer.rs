@@ -112,16 +112,14 @@ impl Writer {
         }
         let is_importing = import.is_some();
         let (jobs, queue) = sync_channel(QUEUE_JOBS_MAX);
+        // Threads of its own: those of the common pool may wait for it.
+        let pool = rayon::ThreadPoolBuilder::new().build().map_err(|_| EngineError::Stopped)?;
         let thread = thread::Builder::new()
             .name("writer".to_owned())
             .spawn(move || {
                 let mut committer = Committer::new(core, (next, limits), checkpoints, is_importing);
                 committer.others.shelf_seen = shelf_seen;
-                // Threads of its own: those of the common pool may wait for it.
-                match rayon::ThreadPoolBuilder::new().build() {
-                    Ok(pool) => pool.install(move || committer.run(&queue)),
-                    Err(_) => committer.run(&queue),
-                }
+                pool.install(move || committer.run(&queue));
             })
             .map_err(|_| EngineError::Stopped)?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread) })

@@ -44,6 +44,7 @@ impl BitWriter {
 
     /// Appends `count` bits, at most 64, above which there is none.
     fn append(&mut self, bits: u64, count: u32) {
+        debug_assert!(count >= u64::BITS || bits >> count == 0);
         self.last |= bits << self.used;
         let used = self.used + count;
         if used >= u64::BITS {

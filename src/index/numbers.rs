@@ -36,9 +36,7 @@ impl Bitmap {
     }
 
     fn insert(&mut self, number: u32) {
-        // Most are the greatest, and go in without a search.
-        let is_new = self.numbers.try_push(number).is_ok() || self.numbers.insert(number);
-        self.len += u32::from(is_new);
+        self.len += u32::from(self.numbers.insert(number));
     }
 
     fn remove(&mut self, number: u32) {
@@ -68,7 +66,8 @@ impl Numbers {
         }
     }
 
-    /// The memory that a number is added to, if it is the greatest.
+    /// The memory that a number is added to, if it is the greatest; that of a bitmap is not
+    /// known from outside.
     pub(super) fn end(&self) -> &[u8] {
         match self {
             Self::Gaps(gaps) => gaps.bytes.last().map_or(&[], std::slice::from_ref),

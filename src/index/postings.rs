@@ -1,8 +1,10 @@
 //! Posting lists in memory: from a 64-bit key to the numbers of the articles
 //! that have it.
 //!
-//! [`TABLES`] tables under one lock, which is held for microseconds: a question
-//! looks all its keys up at once, and the writer puts one article's in. A lock of its
+//! [`TABLES`] tables under one lock, which is held for microseconds: a question looks all
+//! its keys up at once, and the writer puts in some postings of a commit in the order of
+//! the tables. So an article is there in part until all are; it counts only with its
+//! record. A lock of its
 //! own for each table would cost a question two atomic operations a key. Table and
 //! tag together are 40 bits of the key: in a table of 10^9 postings one look-up in
 //! a thousand meets a stranger's posting, which costs a verification and no
@@ -93,7 +95,7 @@ impl Postings {
 
     /// Adds postings; once where they are there already.
     pub(super) fn insert(&self, postings: &[Posting]) {
-        self.change(postings, |tables, postings| {
+        self.change(postings, grown, |tables, postings| {
             let mut listed: Vec<Listed> = Vec::new();
             for (key, number) in postings {
                 let place = table_of(*key);
@@ -112,7 +114,8 @@ impl Postings {
 
     /// Removes postings, if they are there.
     pub(super) fn remove(&self, postings: &[Posting]) {
-        self.change(postings, |tables, postings| {
+        let grow_none = |_: &[Table], _: &[Posting]| Vec::new();
+        self.change(postings, grow_none, |tables, postings| {
             for (key, number) in postings {
                 if let Some(table) = tables.get_mut(table_of(*key)) {
                     table.remove(tag_of(*key), *number);
@@ -184,7 +187,12 @@ impl Postings {
     /// Changes in the order of the tables, so that what is fetched is near what was. Readers
     /// wait for the change itself only, not for a table that grows, nor for what most
     /// changes have to fetch from memory.
-    fn change(&self, postings: &[Posting], act: impl Fn(&mut [Table], &[Posting])) {
+    fn change(
+        &self,
+        postings: &[Posting],
+        grown: impl Fn(&[Table], &[Posting]) -> Vec<(usize, Slots)>,
+        act: impl Fn(&mut [Table], &[Posting]),
+    ) {
         let postings = by_table(postings);
         let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         for postings in postings.chunks(LOCKED_KEYS_MAX) {
@@ -441,12 +449,25 @@ mod tests {
         let postings = Postings::new();
         // All in one table, which is large when the last of them come.
         let key = |it: u32| u64::from(hash::low_half(hash::mix(u64::from(it) + 1)));
+        let homes = || postings.read()[0].slots.homes();
+        let mut growths = 0;
         for from in (0..60_000).step_by(1000) {
-            postings.insert(&(from..from + 1000).map(|it| (key(it), it)).collect::<Vec<_>>());
+            for from in [from, from + 500] {
+                let new: Vec<Posting> = (from..from + 500).map(|it| (key(it), it)).collect();
+                let next = grown(&postings.read(), &by_table(&new)).pop();
+                let expected = next.as_ref().map_or_else(homes, |it| it.1.homes());
+                let is_large = homes() > HOMES_LARGE;
+                growths += usize::from(next.is_some());
+                postings.insert(&new);
+                assert!(!is_large || homes() == expected, "it grew while it was locked");
+            }
         }
-        assert_eq!(postings.sizes().0, 60_000);
+        assert!(growths > 5 && postings.sizes().0 == 60_000);
         let found = postings.find(&(0..60_000).map(key).collect::<Vec<_>>());
         assert!((0..60_000).all(|it| found.numbers(it).contains(&u32::try_from(it).unwrap())));
+        let before = homes();
+        postings.remove(&(0..60_000).map(|it| (key(it), it)).collect::<Vec<_>>());
+        assert_eq!((postings.sizes().0, homes()), (0, before));
     }
 
     #[test]

@@ -113,6 +113,7 @@ impl Table {
     }
 
     /// The same, but where the tag has a list: gives its place.
+    #[must_use]
     pub(super) fn insert_unless_listed(&mut self, tag: u32, number: u32) -> Option<usize> {
         if number >= LISTS_FROM {
             return None;

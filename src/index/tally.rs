@@ -41,9 +41,10 @@ impl Tally {
         self.change(number, |_| COUNT_MAX);
     }
 
-    /// Whether a number may have come so often.
+    /// Whether a number may have come so often, which is at most [`COUNT_MAX`].
     #[inline]
     pub(super) fn may_have(&self, number: u32, count: u8) -> bool {
+        debug_assert!(count <= COUNT_MAX);
         self.0.get(place(number)).is_none_or(|it| *it >= count)
     }
 

@@ -220,9 +220,10 @@ impl Corpus {
     }
 }
 
-/// The text of these bytes, which are ASCII.
 fn text_of(bytes: Vec<u8>) -> String {
-    String::from_utf8(bytes).unwrap_or_default()
+    // All of it is ASCII.
+    String::from_utf8(bytes)
+        .unwrap_or_else(|it| String::from_utf8_lossy(it.as_bytes()).into_owned())
 }
 
 #[cfg(test)]

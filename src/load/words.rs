@@ -26,25 +26,25 @@ pub(super) struct Vocabulary {
     slots: Vec<Slot>,
 }
 
-/// A word in as many bytes as all, so that it is copied at once: its letters, and how many
-/// they are.
+/// A word in as many bytes as all, so that it is copied at once: its letters and zeros, and
+/// how many letters they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Word {
-    letters: [u8; LETTERS_MAX],
+    letters: [u8; WORD_BYTES],
     count: u8,
 }
 
-/// Letters of a word, at most: four syllables have twelve.
-const LETTERS_MAX: usize = 15;
+/// Bytes of a word: four syllables have twelve letters.
+const WORD_BYTES: usize = 15;
 
 impl Word {
     fn of(rank: usize) -> Self {
         let shorter = SYLLABLE_RANKS.iter().filter(|it| **it <= rank).count();
         let mut word = Vec::new();
         push_syllables(&mut word, rank as u64 * SPREAD, shorter + 1);
-        let count = u8::try_from(word.len()).unwrap_or_default();
-        word.resize(LETTERS_MAX, 0);
-        Self { letters: word.try_into().unwrap_or_default(), count }
+        let mut letters = [0; WORD_BYTES];
+        letters.iter_mut().zip(&word).for_each(|(to, from)| *to = *from);
+        Self { letters, count: u8::try_from(word.len()).unwrap_or(u8::MAX) }
     }
 }
 

@@ -377,6 +377,11 @@ mod tests {
 
     const NUMBER: ArticleNumber = ArticleNumber(7);
 
+    fn dictionary_of(tokens: &[TokenHash]) -> Dictionary {
+        let bytes: Vec<u8> = tokens.iter().flat_map(|it| it.to_le_bytes()).collect();
+        Dictionary::from_bytes(&bytes)
+    }
+
     fn features() -> Features {
         let spans = |text| PackedSpans::of(&Tokens::of(text).spans);
         Features {
@@ -405,7 +410,7 @@ mod tests {
         let tokens = [0, 255, 1, 0, 0, 0, 255, 2, 0, 0, 0, 255, 255, 255, 255, 255];
         assert_eq!(bytes[209..], tokens);
         assert_eq!(Features::decode(NUMBER, &bytes, None).unwrap(), features());
-        let dictionary = Dictionary::from_bytes(&[2, 0, 0, 0, 1, 0, 0, 0]);
+        let dictionary = dictionary_of(&[2, 1]);
         let short = features().encode(Some(&dictionary));
         assert_eq!(short[201], 1);
         assert_eq!(short[209..], [0, 1, 0, 255, 255, 255, 255, 255]);
@@ -445,8 +450,7 @@ mod tests {
     #[test]
     fn of_many_tokens_the_rarest_are_looked_for() {
         let known: Vec<TokenHash> = (0..1000).collect();
-        let names: Vec<u8> = known.iter().flat_map(|it| it.to_le_bytes()).collect();
-        let dictionary = Dictionary::from_bytes(&names);
+        let dictionary = dictionary_of(&known);
         let fields = FieldTokens::new(&[900], &[300], &[1, 2, 3, 400, 900, 77_777]);
         let bytes = Features { fields, ..features() }.encode(Some(&dictionary));
         let may_have = |tokens: &[TokenHash]| Features::may_have(&bytes, Some(&dictionary), tokens);
@@ -462,8 +466,7 @@ mod tests {
             tokens in proptest::collection::vec(0_u32..500, 0..300),
             picks in proptest::collection::vec(any::<proptest::sample::Index>(), 0..9),
         ) {
-            let names: Vec<u8> = known.iter().flat_map(|it| it.to_le_bytes()).collect();
-            let dictionary = Some(Dictionary::from_bytes(&names)).filter(|_| !known.is_empty());
+            let dictionary = Some(dictionary_of(&known)).filter(|_| !known.is_empty());
             let fields = FieldTokens::new(&[], &[], &tokens);
             let bytes = Features { fields, ..features() }.encode(dictionary.as_ref());
             let picked: Vec<u32> = picks.iter().filter(|_| !tokens.is_empty()).map(|it| *it.get(&tokens)).collect();
@@ -476,7 +479,7 @@ mod tests {
             prop_assert!(Features::decode(NUMBER, &bytes[..cut], None).is_err());
             bytes[at] ^= flip;
             drop(Features::decode(NUMBER, &bytes, None));
-            let dictionary = Dictionary::from_bytes(&[2, 0, 0, 0, 1, 0, 0, 0]);
+            let dictionary = dictionary_of(&[2, 1]);
             Features::may_have(&bytes, None, &[1, 2, 3]);
             Features::may_have(&bytes, Some(&dictionary), &[1, 2, 3]);
             drop(StoredArticle::decode(NUMBER, &bytes));

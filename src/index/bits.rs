@@ -11,13 +11,13 @@ pub(super) struct BitWriter {
 
 impl BitWriter {
     /// Appends the lowest `count` bits, at most 32.
-    pub(super) fn push(&mut self, value: u32, count: u32) {
+    fn push(&mut self, value: u32, count: u32) {
         self.append(u64::from(value) & mask(count), count);
     }
 
     /// Appends a number by Golomb's code with a power of two (Rice 1979): what is above
     /// `low_bits` as so many ones and a zero, then the rest.
-    pub(super) fn push_rice(&mut self, value: u32, low_bits: u32) {
+    fn push_rice(&mut self, value: u32, low_bits: u32) {
         let mut high = value.checked_shr(low_bits).unwrap_or(0);
         while high >= u32::BITS {
             self.push(u32::MAX, u32::BITS);

@@ -4,9 +4,8 @@
 //! [`TABLES`] tables under one lock, which is held for microseconds: a question looks all
 //! its keys up at once, and the writer puts in some postings of a commit in the order of
 //! the tables. So an article is there in part until all are; it counts only with its
-//! record. A lock of its
-//! own for each table would cost a question two atomic operations a key. Table and
-//! tag together are 40 bits of the key: in a table of 10^9 postings one look-up in
+//! record. A lock of its own for each table would cost a question two atomic operations a
+//! key. Table and tag together are 40 bits of the key: in a table of 10^9 postings one look-up in
 //! a thousand meets a stranger's posting, which costs a verification and no
 //! wrong answer.
 
@@ -190,7 +189,7 @@ impl Postings {
     fn change(
         &self,
         postings: &[Posting],
-        grown: impl Fn(&[Table], &[Posting]) -> Vec<(usize, Slots)>,
+        grow: impl Fn(&[Table], &[Posting]) -> Vec<(usize, Slots)>,
         act: impl Fn(&mut [Table], &[Posting]),
     ) {
         let postings = by_table(postings);
@@ -199,7 +198,7 @@ impl Postings {
             let grown = {
                 let tables = self.read();
                 peek(&tables, postings.iter().map(|it| it.0), CHANGED_SLOTS);
-                grown(&tables, postings)
+                grow(&tables, postings)
             };
             let mut replaced = Vec::with_capacity(grown.len());
             let mut tables = self.write();

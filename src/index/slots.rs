@@ -22,9 +22,9 @@ use memmap2::{Advice, MmapMut};
 
 use crate::hash;
 use crate::index::slots::packed::{
-    HALF, HALF_MASK, HOMES_MIN, PACKED_EMPTY, Packed, Places, WORD_EMPTY,
+    HALF, HALF_MASK, HOMES_MIN, PACKED_EMPTY, Packed, Places, WORD_EMPTY, is_near_wide, number,
+    pack, unpack, word,
 };
-use crate::index::slots::packed::{is_near_wide, number, pack, unpack, word};
 
 /// What stands in a slot that is not used; above all that are.
 pub(super) const EMPTY: u64 = u64::MAX;
@@ -163,7 +163,9 @@ impl Slots {
     pub(super) fn each_used(&self, each: impl FnMut(u64)) {
         match &self.row {
             Row::Wide(slots) => slots.iter().copied().filter(|it| *it != EMPTY).for_each(each),
-            Row::Narrow(slots, places) => places.unpacked(slots).for_each(each),
+            Row::Narrow(slots, places) => {
+                places.unpacked(0, slots).filter(|it| *it != EMPTY).for_each(each);
+            }
         }
     }
 
@@ -171,10 +173,13 @@ impl Slots {
     pub(super) fn grown(&self, homes: usize, narrow_homes_min: usize) -> Self {
         match &self.row {
             Row::Wide(slots) => {
-                let used = slots.iter().copied().filter(|it| *it != EMPTY);
-                Self::of(homes, narrow_homes_min, used)
+                Self::of(homes, narrow_homes_min, slots.iter().copied().filter(|it| *it != EMPTY))
             }
-            Row::Narrow(slots, places) => Self::of(homes, narrow_homes_min, places.unpacked(slots)),
+            Row::Narrow(slots, places) => Self::of(
+                homes,
+                narrow_homes_min,
+                places.unpacked(0, slots).filter(|it| *it != EMPTY),
+            ),
         }
     }
 
@@ -188,13 +193,8 @@ impl Slots {
             }
             Row::Narrow(slots, places) => {
                 let rest = slots.get(at..).unwrap_or_default();
-                let mut top = places.top(at);
-                let unpacked = rest.iter().map(|it| {
-                    let slot = unpack(*it, top);
-                    top = top.wrapping_add(places.step);
-                    slot
-                });
-                unpacked.enumerate().take_while(|(on, it)| is(at + on, *it)).count()
+                let unpacked = places.unpacked(at, rest).enumerate();
+                unpacked.take_while(|(on, it)| is(at + on, *it)).count()
             }
         }
     }
@@ -306,8 +306,8 @@ impl Slots {
     fn widen(&mut self) {
         if let Row::Narrow(slots, places) = &self.row {
             let mut wide = Memory::filled(slots.len(), EMPTY);
-            for (at, (wide, narrow)) in wide.iter_mut().zip(slots.iter()).enumerate() {
-                *wide = unpack(*narrow, places.top(at));
+            for (wide, slot) in wide.iter_mut().zip(places.unpacked(0, slots)) {
+                *wide = slot;
             }
             self.row = Row::Wide(wide);
         }

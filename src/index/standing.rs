@@ -5,7 +5,7 @@
 use std::sync::{PoisonError, RwLock};
 
 use crate::hash::HashMap;
-use crate::index::postings::{POPULAR_ABOVE, Postings, postings_of};
+use crate::index::postings::{POPULAR_ABOVE, Posting, Postings, postings_of};
 use crate::matching::verdict::STANDING_SIMILARITY_MIN;
 use crate::shingle;
 use crate::shingle::SHINGLE_TOKENS;
@@ -117,15 +117,18 @@ impl StandingIndex {
     /// Adds a teaser.
     pub fn insert(&self, number: u32, keys: &StandingKeys) {
         self.needs.write().unwrap_or_else(PoisonError::into_inner).insert(number, keys.needs);
-        self.anchors_of(keys).insert(&postings_of(&keys.anchors, number).collect::<Vec<_>>());
-        self.terms.insert(&postings_of(&keys.terms, number).collect::<Vec<_>>());
+        self.change(number, keys, Postings::insert);
     }
 
     /// Removes a teaser, given as it was inserted.
     pub fn remove(&self, number: u32, keys: &StandingKeys) {
         self.needs.write().unwrap_or_else(PoisonError::into_inner).remove(&number);
-        self.anchors_of(keys).remove(&postings_of(&keys.anchors, number).collect::<Vec<_>>());
-        self.terms.remove(&postings_of(&keys.terms, number).collect::<Vec<_>>());
+        self.change(number, keys, Postings::remove);
+    }
+
+    fn change(&self, number: u32, keys: &StandingKeys, act: impl Fn(&Postings, &[Posting])) {
+        act(self.anchors_of(keys), &postings_of(&keys.anchors, number).collect::<Vec<_>>());
+        act(&self.terms, &postings_of(&keys.terms, number).collect::<Vec<_>>());
     }
 
     /// Forgets all.

@@ -27,7 +27,7 @@ const NEAR_WIDE: u32 = 13 << (HALF - 4);
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Places {
     /// Tags of one home, in 2^-24.
-    pub(super) step: u64,
+    step: u64,
 }
 
 impl Places {
@@ -42,14 +42,15 @@ impl Places {
         self.step.wrapping_mul(at as u64 + 1)
     }
 
-    /// The slots of a narrow row that are not empty.
-    pub(super) fn unpacked(self, slots: &[Packed]) -> impl Iterator<Item = u64> + '_ {
-        let mut top = 0;
-        let unpacked = slots.iter().map(move |it| {
-            top = self.step.wrapping_add(top);
-            unpack(*it, top)
-        });
-        unpacked.filter(|it| *it != EMPTY)
+    /// The slots of a part of a row that begins at a place, empty ones too.
+    #[inline]
+    pub(super) fn unpacked(self, at: usize, part: &[Packed]) -> impl Iterator<Item = u64> + '_ {
+        let mut top = self.top(at);
+        part.iter().map(move |it| {
+            let slot = unpack(*it, top);
+            top = top.wrapping_add(self.step);
+            slot
+        })
     }
 
     /// Whether a slot can stand at a place and be known again.

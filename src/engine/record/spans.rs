@@ -23,7 +23,7 @@ const BEHIND_TWO: u8 = 13;
 const CHARACTER: u8 = 14;
 const BEHIND_THREE: u8 = 15;
 /// Bytes of a character of most scripts without spaces.
-const CHARACTER_BYTES: u32 = 3;
+const CHARACTER_BYTES: u8 = 3;
 /// Half bytes of a number of 33 bits, at most.
 const NUMBER_DIGITS: u32 = 11;
 
@@ -60,16 +60,12 @@ impl PackedSpans {
     pub fn span(&self, tokens: Range<usize>) -> Option<ByteSpan> {
         let last = tokens.end.checked_sub(1).filter(|it| *it >= tokens.start)?;
         let mut reader = HalfByteReader { bytes: &self.0, at: 0 };
-        let (mut end, mut first) = (0_u32, None);
-        for at in 0..=last {
-            let (gap, len) = reader.span()?;
-            let start = u32::try_from(i64::from(end).checked_add(gap)?).ok()?;
-            end = start.checked_add(len)?;
-            if at == tokens.start {
-                first = Some(start);
-            }
-        }
-        Some(ByteSpan { start: first?, end })
+        let before = reader.skip(tokens.start)?;
+        let (gap, len) = reader.span()?;
+        let start = before.checked_add(gap)?;
+        let end =
+            start.checked_add(i64::from(len))?.checked_add(reader.skip(last - tokens.start)?)?;
+        Some(ByteSpan { start: u32::try_from(start).ok()?, end: u32::try_from(end).ok()? })
     }
 }
 
@@ -87,7 +83,7 @@ impl HalfBytes {
                 self.push(BEHIND_TWO);
                 self.push(short);
             }
-            (0, _) if len == CHARACTER_BYTES => self.push(CHARACTER),
+            (0, Some(CHARACTER_BYTES)) => self.push(CHARACTER),
             (3, Some(short)) => {
                 self.push(BEHIND_THREE);
                 self.push(short);
@@ -120,12 +116,110 @@ impl HalfBytes {
     }
 }
 
+/// What is begun where a byte begins: nothing, or a token of which the half byte with its
+/// length is to come.
+const BEGUN_NONE: u8 = 0;
+const BEGUN_TWO: u8 = 1;
+const BEGUN_THREE: u8 = 2;
+const BEGUN_KINDS: u8 = 3;
+
+/// What a byte says.
+#[derive(Debug, Clone, Copy)]
+struct Step {
+    /// Tokens that end in it, 0 to 2.
+    tokens: u8,
+    /// Bytes of these, and before them.
+    bytes: u8,
+    /// What it leaves begun.
+    begun: u8,
+}
+
+/// For each kind of beginning and each byte what it says; `None` where a number is in it.
+static STEPS: [[Option<Step>; 256]; BEGUN_KINDS as usize] = steps();
+
+#[expect(clippy::indexing_slicing, reason = "iterators do not run in constants")]
+const fn steps() -> [[Option<Step>; 256]; BEGUN_KINDS as usize] {
+    let mut steps = [[None; 256]; BEGUN_KINDS as usize];
+    let mut begun = 0;
+    while begun < BEGUN_KINDS {
+        let mut byte = 0_u8;
+        loop {
+            let start = Step { tokens: 0, bytes: 0, begun };
+            if let Some(step) = then(start, byte & 15) {
+                steps[begun as usize][byte as usize] = then(step, byte >> 4);
+            }
+            if byte == u8::MAX {
+                break;
+            }
+            byte += 1;
+        }
+        begun += 1;
+    }
+    steps
+}
+
+/// A step and the half byte behind it.
+const fn then(step: Step, half: u8) -> Option<Step> {
+    let gap_and_len = match (step.begun, half) {
+        (BEGUN_NONE, 0) => return None,
+        (BEGUN_NONE, BEHIND_TWO) => return Some(Step { begun: BEGUN_TWO, ..step }),
+        (BEGUN_NONE, BEHIND_THREE) => return Some(Step { begun: BEGUN_THREE, ..step }),
+        (BEGUN_NONE, CHARACTER) => CHARACTER_BYTES,
+        (BEGUN_NONE, len) => 1 + len,
+        (BEGUN_TWO, len) => 2 + len,
+        (_, len) => 3 + len,
+    };
+    let Step { tokens, bytes, .. } = step;
+    Some(Step { tokens: tokens + 1, bytes: bytes + gap_and_len, begun: BEGUN_NONE })
+}
+
 struct HalfByteReader<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
 impl HalfByteReader<'_> {
+    /// Reads the places of `count` tokens; gives the bytes from before the first to behind
+    /// the last.
+    fn skip(&mut self, mut count: usize) -> Option<i64> {
+        let mut passed = 0_i64;
+        while count > 0 {
+            let (tokens, bytes) = self.skip_by_bytes(count);
+            count -= tokens;
+            passed = passed.checked_add(bytes)?;
+            if count > 0 {
+                let (gap, len) = self.span()?;
+                passed = passed.checked_add(gap)?.checked_add(i64::from(len))?;
+                count -= 1;
+            }
+        }
+        Some(passed)
+    }
+
+    /// Reads places two half bytes at a time, of `most` tokens at most, up to one that
+    /// [`STEPS`] do not know; gives their number and the bytes that they take.
+    fn skip_by_bytes(&mut self, most: usize) -> (usize, i64) {
+        let (mut tokens, mut passed) = (0, 0_i64);
+        if !self.at.is_multiple_of(2) {
+            return (tokens, passed);
+        }
+        let mut at = self.at / 2;
+        let mut begun = BEGUN_NONE;
+        while tokens + 2 <= most {
+            let byte = self.bytes.get(at).map(|it| usize::from(*it));
+            let step =
+                STEPS.get(usize::from(begun)).zip(byte).and_then(|(it, byte)| *it.get(byte)?);
+            let Some(step) = step else { break };
+            tokens += usize::from(step.tokens);
+            passed += i64::from(step.bytes);
+            begun = step.begun;
+            at += 1;
+        }
+        // A token that is begun only is read again.
+        self.at = 2 * at - usize::from(begun != BEGUN_NONE);
+        (tokens, passed)
+    }
+
     #[inline]
     fn span(&mut self) -> Option<(i64, u32)> {
         match self.next()? {
@@ -135,7 +229,7 @@ impl HalfByteReader<'_> {
                 Some((gap, u32::try_from(self.number()?).ok()?))
             }
             BEHIND_TWO => Some((2, u32::from(self.next()?))),
-            CHARACTER => Some((0, CHARACTER_BYTES)),
+            CHARACTER => Some((0, u32::from(CHARACTER_BYTES))),
             BEHIND_THREE => Some((3, u32::from(self.next()?))),
             len => Some((1, u32::from(len))),
         }
@@ -204,6 +298,21 @@ mod tests {
             for (at, span) in spans.iter().enumerate() {
                 prop_assert_eq!(packed.span(at..at + 1), Some(*span));
             }
+        }
+
+        #[test]
+        fn places_like_those_of_words_come_back(
+            steps in proptest::collection::vec((0_u32..5, 1_u32..20), 1..80),
+            range in (0_usize..80, 0_usize..80),
+        ) {
+            let mut end = 0;
+            let spans: Vec<ByteSpan> = steps.iter().map(|(gap, len)| {
+                let start = end + gap;
+                end = start + len;
+                ByteSpan { start, end }
+            }).collect();
+            let expected = spans.get(range.0..range.1).and_then(|it| Some(it.first()?.to(*it.last()?)));
+            prop_assert_eq!(PackedSpans::of(&spans).span(range.0..range.1), expected);
         }
 
         #[test]

@@ -63,12 +63,15 @@ pub(super) fn mark_title(blocks: &[Block], kinds: &mut [SegmentKind], body_start
     if free.is_empty() {
         return;
     }
-    let body: HashSet<TokenHash> =
-        page::tokens_of(blocks, kinds, SegmentKind::Body).into_iter().collect();
+    let lines = free.into_iter().filter_map(|at| Some((at, &blocks.get(at)?.tokens.hashes)));
+    let lines: Vec<(usize, &Vec<TokenHash>)> = lines.collect();
+    // The lines have fewer words than the article: theirs are sought among its.
+    let sought: HashSet<TokenHash> = lines.iter().flat_map(|it| it.1).copied().collect();
+    let body = page::tokens_of(blocks, kinds, SegmentKind::Body);
+    let found: HashSet<TokenHash> = body.into_iter().filter(|it| sought.contains(it)).collect();
     let mut best = (TITLE_SHARE_MIN, None);
-    for at in free {
-        let Some(tokens) = blocks.get(at).map(|it| &it.tokens.hashes) else { continue };
-        let shared = tokens.iter().filter(|it| body.contains(it)).count();
+    for (at, tokens) in lines {
+        let shared = tokens.iter().filter(|it| found.contains(it)).count();
         let share = shared as f64 / tokens.len() as f64;
         if share >= best.0 {
             best = (share, Some(at));

@@ -13,6 +13,7 @@ mod pace;
 mod reload;
 mod run;
 mod stream;
+mod together;
 pub mod tls;
 mod weight;
 

@@ -113,17 +113,8 @@ impl Admission {
         engine.as_ref().is_some_and(|it| it.is_far())
     }
 
-    /// Runs work of some ten microseconds on the engine, on this thread.
-    pub(super) fn run_here<T>(&self, act: impl FnOnce(&Engine) -> T) -> Result<T, ApiError> {
-        let (engine, _held) = self.admit()?;
-        // What a panic could leave half done is within the call.
-        std::panic::catch_unwind(AssertUnwindSafe(|| act(&engine))).map_err(|_| {
-            tracing::error!("a call ended in a panic");
-            ApiError::Fault
-        })
-    }
-
-    fn admit(&self) -> Result<(Arc<Engine>, OwnedSemaphorePermit), ApiError> {
+    /// Lets a call in that is worked on here and now, as long as what is given is held.
+    pub(super) fn admit(&self) -> Result<(Arc<Engine>, OwnedSemaphorePermit), ApiError> {
         let engine = self.0.engine.read().unwrap_or_else(PoisonError::into_inner).clone();
         let engine = engine.ok_or(ApiError::Starting)?;
         let full = |_| ApiError::Overloaded { limit: CALLS_MAX };
@@ -131,34 +122,46 @@ impl Admission {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
+/// Does what the engine does for a call; a panic there fails it, and nothing else.
+pub(super) fn guarded<T>(act: impl FnOnce() -> T) -> Result<T, ApiError> {
+    // What a panic could leave half done is within the call.
+    std::panic::catch_unwind(AssertUnwindSafe(act)).map_err(|_| {
+        tracing::error!("a call ended in a panic");
+        ApiError::Fault
+    })
+}
 
-    use super::*;
+/// With an empty store in memory.
+#[cfg(test)]
+pub(super) fn open_for_tests() -> Admission {
     use crate::clock::Clock;
     use crate::engine::Options;
     use crate::index::memory::MemoryIndex;
     use crate::store::embedded::EmbeddedStore;
 
-    fn open() -> Admission {
-        let store = Arc::new(EmbeddedStore::in_memory().unwrap());
-        let index = Arc::new(MemoryIndex::default());
-        let options = Options::new(Clock::system());
-        let admission = Admission::new();
-        admission.open(Engine::open(store, index, options, |_, _| {}).unwrap());
-        admission
-    }
+    let store = Arc::new(EmbeddedStore::in_memory().unwrap());
+    let index = Arc::new(MemoryIndex::default());
+    let options = Options::new(Clock::system());
+    let admission = Admission::new();
+    admission.open(Engine::open(store, index, options, |_, _| {}).unwrap());
+    admission
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
 
     #[tokio::test]
     async fn a_panic_fails_its_call_and_no_other() {
-        let admission = open();
+        let admission = open_for_tests();
         for _ in 0..2 * CALLS_MAX / 64 {
             for work in [Work::Read, Work::Write] {
                 let failed = admission.run(work, |_| -> u32 { panic!("as told") }).await;
                 assert!(matches!(failed, Err(ApiError::Fault)));
             }
-            let failed = admission.run_here(|_| -> u32 { panic!("as told") });
+            let failed = guarded(|| -> u32 { panic!("as told") });
             assert!(matches!(failed, Err(ApiError::Fault)));
         }
         assert_eq!(admission.run(Work::Read, |_| 7).await.unwrap(), 7);
@@ -167,7 +170,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_call_whose_caller_has_gone_before_its_turn_is_not_worked_on() {
-        let admission = open();
+        let admission = open_for_tests();
         let lane = Arc::clone(&admission.0.reads);
         let others = u32::try_from(lane.available_permits()).unwrap();
         let turns = lane.acquire_many_owned(others).await.unwrap();

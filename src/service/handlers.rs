@@ -21,11 +21,14 @@ use crate::service::call::Call;
 use crate::service::copy;
 use crate::service::listen::{self, Signal};
 use crate::service::stream::{self, Answers, Rpc};
+use crate::service::together::Together;
 
 /// The RPCs of the contract.
 #[derive(Debug)]
 pub(super) struct Handlers {
     pub(super) admission: Admission,
+    /// Teasers that arrive together.
+    pub(super) together: Together,
     /// Milliseconds since the Unix epoch.
     pub(super) started_ms: u64,
     /// What listeners wait for.
@@ -186,8 +189,7 @@ impl DoublonService for Handlers {
         let work = watching(&call, teaser.watch.is_some())?;
         let is_short = teaser.text.len() <= SHORT_TEASER_BYTES;
         if work == Work::Read && is_short && !self.admission.is_far() {
-            let found = self.admission.run_here(|it| only(it.match_teasers(vec![teaser])));
-            let found = found.and_then(|it| it.map_err(ApiError::from))?;
+            let found = self.together.match_teaser(&self.admission, teaser).await?;
             return Ok(Response::new(convert::matched(&found)));
         }
         self.call(work, move |it| Ok(convert::matched(&only(it.match_teasers(vec![teaser]))?)))

@@ -33,6 +33,7 @@ use crate::service::handlers::Handlers;
 use crate::service::listen::Signal;
 use crate::service::reload::Access;
 use crate::service::tls::{self, TlsError};
+use crate::service::together::Together;
 use crate::service::weight::Scale;
 use crate::service::{MESSAGE_BYTES_MAX, Settings};
 use crate::store::Store;
@@ -115,6 +116,7 @@ pub async fn run(
     let signal = Arc::new(signal);
     let handlers = Handlers {
         admission: admission.clone(),
+        together: Together::default(),
         started_ms: clock.unix_ms(),
         signal: Arc::clone(&signal),
     };

@@ -1,7 +1,7 @@
 //! Admission: how many calls may wait and how many may run. The engine blocks,
 //! so its work runs on threads of its own; writes, which wait for the disk, do
 //! not hold up reads, which keep the processors busy. What takes less time than
-//! the way to another thread and back is done where it arrives.
+//! the way to another thread and back is done by those of the connections (`together`).
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, PoisonError, RwLock};

@@ -39,7 +39,7 @@ pub(super) struct Handlers {
 /// another is answered.
 const READ_BATCHES: usize = 2;
 
-/// Bytes of a teaser that is answered on the thread that it arrives at, at most.
+/// Bytes of a teaser that is answered on a thread of the connections, at most.
 const SHORT_TEASER_BYTES: usize = 1 << 10;
 
 impl Handlers {

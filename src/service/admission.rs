@@ -113,7 +113,7 @@ impl Admission {
         engine.as_ref().is_some_and(|it| it.is_far())
     }
 
-    /// Lets a call in that is worked on here and now, as long as what is given is held.
+    /// Lets a call in. It is under way for as long as the permit is held.
     pub(super) fn admit(&self) -> Result<(Arc<Engine>, OwnedSemaphorePermit), ApiError> {
         let engine = self.0.engine.read().unwrap_or_else(PoisonError::into_inner).clone();
         let engine = engine.ok_or(ApiError::Starting)?;

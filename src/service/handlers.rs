@@ -404,6 +404,6 @@ fn read_unwatched(request: v1::MatchTeasersRequest) -> Result<TeaserRequest, Api
 }
 
 /// The answer to a batch of one.
-fn only<T>(answers: Vec<Result<T, EngineError>>) -> Result<T, EngineError> {
+pub(super) fn only<T>(answers: Vec<Result<T, EngineError>>) -> Result<T, EngineError> {
     answers.into_iter().next().unwrap_or(Err(EngineError::Stopped))
 }

@@ -1,8 +1,10 @@
-//! Teasers of unary calls: those that arrive in one turn of the scheduler are answered one
-//! behind the other, while what answers them is in the processor's caches. A call waits for
-//! no other: what has arrived is answered as soon as nothing else is ready to run.
+//! Teasers of unary calls: those that have arrived are answered one behind the other, while
+//! what answers them is in the processor's caches, and not each between the reading of two
+//! requests.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::task;
@@ -11,26 +13,22 @@ use crate::api::status::ApiError;
 use crate::engine::Engine;
 use crate::engine::teaser::{TeaserAnswer, TeaserRequest};
 use crate::service::admission::{self, Admission};
+use crate::service::handlers;
 
-/// Teasers that the engine gets at once, at most: few enough to be answered on this thread.
-const TOGETHER_MAX: usize = 8;
-/// So many times as many are answered before connections get their turn.
-const PARTS_A_TURN: usize = 8;
+/// Teasers for which one task is enough.
+const TASK_TEASERS: usize = 8;
+/// Teasers that a task answers before others get their turn: half a millisecond.
+const TURN_TEASERS: usize = 16;
 
-/// The teasers that have arrived.
+/// The teasers that have arrived. While there are any, a task is on its way to them.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Together(Arc<Mutex<Vec<Waiting>>>);
+pub(super) struct Together(Arc<Mutex<VecDeque<Waiting>>>);
 
 #[derive(Debug)]
 struct Waiting {
     teaser: TeaserRequest,
-    caller: Caller,
+    /// Let go before the call is: who waits for the last call closes the engine.
     engine: Arc<Engine>,
-}
-
-/// Who waits for an answer.
-#[derive(Debug)]
-struct Caller {
     answer: oneshot::Sender<Result<TeaserAnswer, ApiError>>,
     _call: OwnedSemaphorePermit,
 }
@@ -44,86 +42,145 @@ impl Together {
     ) -> Result<TeaserAnswer, ApiError> {
         let (engine, call) = admission.admit()?;
         let (answer, answered) = oneshot::channel();
-        let waiting = Waiting { teaser, caller: Caller { answer, _call: call }, engine };
-        let is_first = {
-            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            all.push(waiting);
-            all.len() == 1
-        };
-        if is_first {
+        if self.push(Waiting { teaser, engine, answer, _call: call }) % TASK_TEASERS == 1 {
+            let together = self.clone();
             // Not in this call, which ends where its caller goes away.
-            task::spawn(self.clone().answer_all());
+            task::spawn(async move {
+                behind_others().await;
+                together.answer_all().await;
+            });
         }
         answered.await.map_err(|_| ApiError::Fault)?
     }
 
+    /// Gives how many wait now.
+    fn push(&self, waiting: Waiting) -> usize {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push_back(waiting);
+        all.len()
+    }
+
+    fn pop(&self) -> Option<Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
+
     async fn answer_all(self) {
-        // What is ready to run comes first: calls that have arrived too.
-        task::yield_now().await;
-        let waiting = {
-            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::take(&mut *all)
-        };
-        let mut waiting = waiting.into_iter();
-        for part in 1.. {
-            answer(waiting.by_ref().take(TOGETHER_MAX).collect());
-            if waiting.len() == 0 {
-                break;
-            }
-            if part % PARTS_A_TURN == 0 {
-                task::yield_now().await;
+        let mut answered = 0;
+        while let Some(waiting) = self.pop() {
+            waiting.answer();
+            answered += 1;
+            if answered % TURN_TEASERS == 0 {
+                behind_others().await;
             }
         }
     }
 }
 
-fn answer(waiting: Vec<Waiting>) {
-    let Some(engine) = waiting.first().map(|it| Arc::clone(&it.engine)) else { return };
-    let heard = waiting.into_iter().filter(|it| !it.caller.answer.is_closed());
-    let (callers, teasers): (Vec<_>, Vec<_>) = heard.map(|it| (it.caller, it.teaser)).unzip();
-    let Ok(found) = admission::guarded(|| engine.match_teasers(teasers)) else { return };
-    for (caller, found) in callers.into_iter().zip(found) {
-        // It may have gone away by now.
-        drop(caller.answer.send(found.map_err(ApiError::from)));
+impl Waiting {
+    fn answer(self) {
+        let Self { teaser, engine, answer, _call } = self;
+        if answer.is_closed() {
+            return;
+        }
+        let found = admission::guarded(|| handlers::only(engine.match_teasers(vec![teaser])));
+        drop(engine);
+        // The caller may have gone away by now.
+        answer.send(found.and_then(|it| it.map_err(ApiError::from))).ok();
     }
+}
+
+/// Lets all run that is ready to. Another thread may go on with the task.
+async fn behind_others() {
+    let mut is_behind = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut is_behind, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt;
+    use futures_util::future::join_all;
 
     use super::*;
-    use crate::matching::verdict::Verdict;
-    use crate::service::admission::open_for_tests;
+    use crate::engine::article::{Article, ArticleId};
+    use crate::engine::put::PutRequest;
+    use crate::service::admission::{Work, open_for_tests};
 
-    const TEASER: &str = "The keeper of the light wrote down every storm of the year ...";
+    /// More than several tasks take.
+    const ARTICLES: usize = 10 * TASK_TEASERS + 3;
+
+    fn words(article: usize, count: usize) -> String {
+        (0..count).map(|it| format!("mot{article}x{it}")).collect::<Vec<_>>().join(" ")
+    }
+
+    fn teaser(article: usize) -> TeaserRequest {
+        TeaserRequest::of(words(article, 20) + " ...")
+    }
+
+    async fn open() -> Admission {
+        let admission = open_for_tests();
+        let article =
+            |it: usize| Article::of(ArticleId::new(it.to_string()).unwrap(), words(it, 60));
+        let puts = (0..ARTICLES).map(|it| PutRequest::of(article(it))).collect();
+        let put = admission.run(Work::Write, |engine| engine.put(puts)).await.unwrap();
+        assert!(put.iter().all(Result::is_ok));
+        admission
+    }
+
+    fn assert_is_of(article: usize, answer: &TeaserAnswer) {
+        assert_eq!(answer.matches.first().unwrap().id.as_str(), article.to_string());
+    }
 
     #[tokio::test]
     async fn each_caller_gets_its_own_answer() {
-        let (admission, together) = (open_for_tests(), Together::default());
-        let calls = (0..3 * TOGETHER_MAX).map(|it| {
-            let text = if it % 3 == 0 { "" } else { TEASER };
-            together.match_teaser(&admission, TeaserRequest::of(text))
-        });
-        let answers = futures_util::future::join_all(calls).await;
-        for (at, answer) in answers.into_iter().enumerate() {
+        let (admission, together) = (open().await, Together::default());
+        let (admission, together) = (&admission, &together);
+        let answers = join_all((0..ARTICLES).map(|it| async move {
+            let asked = if it % 3 == 0 { TeaserRequest::of("") } else { teaser(it) };
+            together.match_teaser(admission, asked).await
+        }));
+        for (at, answer) in answers.await.into_iter().enumerate() {
             match answer {
-                Ok(it) => assert!(at % 3 > 0 && it.verdict == Verdict::NoMatch),
+                Ok(it) => assert_is_of(at, &it),
                 Err(error) => assert!(at % 3 == 0, "{error}"),
             }
         }
     }
 
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn none_waits_for_ever_whoever_comes_when() {
+        let (admission, together) = (open().await, Together::default());
+        let callers = (0..16).map(|caller| {
+            let (admission, together) = (admission.clone(), together.clone());
+            task::spawn(async move {
+                for round in 0..50 {
+                    let article = (7 * caller + round) % ARTICLES;
+                    let answer = together.match_teaser(&admission, teaser(article)).await;
+                    assert_is_of(article, &answer.unwrap());
+                }
+            })
+        });
+        for caller in join_all(callers).await {
+            caller.unwrap();
+        }
+        assert!(together.pop().is_none());
+    }
+
     #[tokio::test]
     async fn a_caller_that_goes_away_leaves_the_others_theirs() {
-        let (admission, together) = (open_for_tests(), Together::default());
-        let mut first = Box::pin(together.match_teaser(&admission, TeaserRequest::of(TEASER)));
+        let (admission, together) = (open().await, Together::default());
+        let mut first = Box::pin(together.match_teaser(&admission, teaser(1)));
         assert!((&mut first).now_or_never().is_none());
-        let mut second = Box::pin(together.match_teaser(&admission, TeaserRequest::of(TEASER)));
+        let mut second = Box::pin(together.match_teaser(&admission, teaser(2)));
         assert!((&mut second).now_or_never().is_none());
         drop(first);
-        assert_eq!(second.await.unwrap().verdict, Verdict::NoMatch);
-        let third = together.match_teaser(&admission, TeaserRequest::of(TEASER));
-        assert_eq!(third.await.unwrap().verdict, Verdict::NoMatch);
+        assert_is_of(2, &second.await.unwrap());
+        assert_is_of(3, &together.match_teaser(&admission, teaser(3)).await.unwrap());
     }
 }

@@ -65,7 +65,7 @@ pub(super) fn mark_title(blocks: &[Block], kinds: &mut [SegmentKind], body_start
     }
     let lines = free.into_iter().filter_map(|at| Some((at, &blocks.get(at)?.tokens.hashes)));
     let lines: Vec<(usize, &Vec<TokenHash>)> = lines.collect();
-    // The lines have fewer words than the article: theirs are sought among its.
+    // The lines have fewer words than most articles: theirs are sought among its.
     let sought: HashSet<TokenHash> = lines.iter().flat_map(|it| it.1).copied().collect();
     let body = page::tokens_of(blocks, kinds, SegmentKind::Body);
     let found: HashSet<TokenHash> = body.into_iter().filter(|it| sought.contains(it)).collect();

@@ -78,7 +78,8 @@ impl DoublonService for Handlers {
         let call = Call::of(&request)?;
         let put = convert::put_article(request.into_inner()).map_err(ApiError::from)?;
         call.writes(put.article.id.as_str());
-        self.call(Work::Write, move |engine| Ok(convert::put(only(engine.put(vec![put]))?))).await
+        self.call(Work::Write, move |engine| Ok(convert::put(stream::only(engine.put(vec![put]))?)))
+            .await
     }
 
     type PutArticlesStream = Answers<v1::PutArticlesResponse>;
@@ -150,7 +151,7 @@ impl DoublonService for Handlers {
     ) -> Result<Response<v1::FindDuplicatesResponse>, Status> {
         let find = convert::find_duplicates(request.into_inner()).map_err(ApiError::from)?;
         self.call(Work::Read, move |engine| {
-            Ok(convert::found(&only(engine.find_duplicates(&[find]))?))
+            Ok(convert::found(&stream::only(engine.find_duplicates(&[find]))?))
         })
         .await
     }
@@ -192,8 +193,10 @@ impl DoublonService for Handlers {
             let found = self.together.match_teaser(&self.admission, teaser).await?;
             return Ok(Response::new(convert::matched(&found)));
         }
-        self.call(work, move |it| Ok(convert::matched(&only(it.match_teasers(vec![teaser]))?)))
-            .await
+        self.call(work, move |it| {
+            Ok(convert::matched(&stream::only(it.match_teasers(vec![teaser]))?))
+        })
+        .await
     }
 
     type MatchTeasersStream = Answers<v1::MatchTeasersResponse>;
@@ -401,9 +404,4 @@ fn read_unwatched(request: v1::MatchTeasersRequest) -> Result<TeaserRequest, Api
         return Err(ApiError::PermissionDenied { role: Role::Read, needed: Role::Write });
     }
     Ok(teaser)
-}
-
-/// The answer to a batch of one.
-pub(super) fn only<T>(answers: Vec<Result<T, EngineError>>) -> Result<T, EngineError> {
-    answers.into_iter().next().unwrap_or(Err(EngineError::Stopped))
 }

@@ -26,6 +26,11 @@ pub(super) type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send
 /// One result an item.
 pub(super) type Results<Out> = Vec<Result<Out, EngineError>>;
 
+/// The answer to a batch of one.
+pub(super) fn only<T>(answers: Vec<Result<T, EngineError>>) -> Result<T, EngineError> {
+    answers.into_iter().next().unwrap_or(Err(EngineError::Stopped))
+}
+
 /// How one streaming RPC does its work.
 #[derive(Debug)]
 pub(super) struct Rpc<In, Item, Out, Reply> {

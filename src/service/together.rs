@@ -13,7 +13,7 @@ use crate::api::status::ApiError;
 use crate::engine::Engine;
 use crate::engine::teaser::{TeaserAnswer, TeaserRequest};
 use crate::service::admission::{self, Admission};
-use crate::service::handlers;
+use crate::service::stream;
 
 /// Teasers for which one task is enough.
 const TASK_TEASERS: usize = 8;
@@ -82,7 +82,7 @@ impl Waiting {
         if answer.is_closed() {
             return;
         }
-        let found = admission::guarded(|| handlers::only(engine.match_teasers(vec![teaser])));
+        let found = admission::guarded(|| stream::only(engine.match_teasers(vec![teaser])));
         drop(engine);
         // The caller may have gone away by now.
         answer.send(found.and_then(|it| it.map_err(ApiError::from))).ok();

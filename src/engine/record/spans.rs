@@ -316,6 +316,24 @@ mod tests {
         }
 
         #[test]
+        fn two_half_bytes_at_a_time_say_what_one_says(
+            bytes in proptest::collection::vec(any::<u8>(), 0..60),
+            from in 0_usize..4,
+            count in 0_usize..60,
+        ) {
+            let (mut whole, mut single) =
+                (HalfByteReader { bytes: &bytes, at: from }, HalfByteReader { bytes: &bytes, at: from });
+            let expected = (0..count).try_fold(0_i64, |passed, _| {
+                let (gap, len) = single.span()?;
+                passed.checked_add(gap)?.checked_add(i64::from(len))
+            });
+            prop_assert_eq!(whole.skip(count), expected);
+            if expected.is_some() {
+                prop_assert_eq!(whole.at, single.at);
+            }
+        }
+
+        #[test]
         fn damage_is_no_panic(bytes in proptest::collection::vec(any::<u8>(), 0..60), at in 0_usize..90) {
             let found = PackedSpans::from_bytes(&bytes).span(at / 2..at);
             prop_assert!(at > 0 || found.is_none());

@@ -7,7 +7,8 @@ mod support;
 use std::hint::black_box;
 use std::sync::Arc;
 
-use criterion::{Criterion, Throughput};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion, Throughput};
 use doublon::clock::Clock;
 use doublon::engine::find::{FindRequest, Target};
 use doublon::engine::page::PageRequest;
@@ -63,38 +64,12 @@ fn by_question(criterion: &mut Criterion, texts: &Texts) {
     let mut group = criterion.benchmark_group("engine");
     group.throughput(Throughput::Elements(u64::from(batch)));
 
-    // Other content under the same ids each time: the store does not grow.
-    let mut round = 0;
-    let contents: Vec<Vec<String>> = (1..=2)
-        .map(|it| (0..batch).map(|at| texts.article(it * 1_000_000 + at)).collect())
-        .collect();
-    group.bench_function("put, replacing", |bencher| {
-        bencher.iter(|| {
-            round += 1;
-            let texts = contents.iter().cycle().nth(round % 2).unwrap();
-            let answers = put(&engine, (count..).zip(texts.iter().cloned()));
-            assert!(answers.iter().all(|it| it.duplicates.is_empty()));
-        });
-    });
-
-    let copies: Vec<FindRequest> =
-        (0..batch.min(count)).map(|it| find(texts.near_copy(it))).collect();
-    for (number, found) in engine.find_duplicates(&copies).into_iter().enumerate() {
-        let found = found.unwrap();
-        assert_eq!(found.duplicates.first().unwrap().id.as_str(), number.to_string());
-    }
-    group.bench_function("find duplicates", |bencher| {
-        bencher.iter(|| black_box(engine.find_duplicates(black_box(&copies))));
-    });
-
-    let teasers: Vec<TeaserRequest> =
-        (0..batch.min(count)).map(|it| teaser(texts.teaser(it))).collect();
-    let answers = engine.match_teasers(teasers.clone()).into_iter().map(Result::unwrap);
-    let right = (0..).zip(answers).filter(|(number, it)| is_match(*number, it)).count();
-    assert!(right as f64 >= TEASERS_FOUND_MIN * teasers.len() as f64, "{right}");
-    group.bench_function("match teasers", |bencher| {
-        bencher.iter(|| black_box(engine.match_teasers(black_box(teasers.clone()))));
-    });
+    let contents = [1, 2]
+        .map(|it| (0..batch).map(|at| texts.article(it * 1_000_000 + at)).collect::<Vec<String>>());
+    puts(&mut group, &engine, count, &contents);
+    let asked = 0..batch.min(count);
+    finds(&mut group, &engine, asked.clone().map(|it| texts.near_copy(it)));
+    teasers(&mut group, &engine, asked.map(|it| texts.teaser(it)));
 
     let page = PageRequest::of(texts.page(0));
     let answer = engine.analyze_page(&page).unwrap();
@@ -119,37 +94,61 @@ fn by_length(criterion: &mut Criterion, texts: &Texts) {
         let mut group = criterion.benchmark_group(format!("articles of {kilobytes:.1} KB"));
         group.throughput(Throughput::Elements(u64::from(batch)));
 
-        let mut round = 0;
-        let contents: Vec<Vec<String>> =
-            (1..=2).map(|it| (0..batch).map(|at| article(it * 10_000 + at)).collect()).collect();
-        group.bench_function("put, replacing", |bencher| {
-            bencher.iter(|| {
-                round += 1;
-                let texts = contents.iter().cycle().nth(round % 2).unwrap();
-                let answers = put(&engine, (count..).zip(texts.iter().cloned()));
-                assert!(answers.iter().all(|it| it.duplicates.is_empty()));
-            });
-        });
-
-        let stored: Vec<FindRequest> = (0..batch).map(|it| find(article(it))).collect();
-        for (number, found) in engine.find_duplicates(&stored).into_iter().enumerate() {
-            let found = found.unwrap();
-            assert_eq!(found.duplicates.first().unwrap().id.as_str(), number.to_string());
-        }
-        group.bench_function("find duplicates", |bencher| {
-            bencher.iter(|| black_box(engine.find_duplicates(black_box(&stored))));
-        });
-
-        let teasers: Vec<TeaserRequest> =
-            (0..batch).map(|it| teaser(middle(&article(it)))).collect();
-        let answers = engine.match_teasers(teasers.clone()).into_iter().map(Result::unwrap);
-        let right = (0..).zip(answers).filter(|(number, it)| is_match(*number, it)).count();
-        assert!(right as f64 >= TEASERS_FOUND_MIN * teasers.len() as f64, "{right}");
-        group.bench_function("match teasers", |bencher| {
-            bencher.iter(|| black_box(engine.match_teasers(black_box(teasers.clone()))));
-        });
+        let contents = [1, 2]
+            .map(|it| (0..batch).map(|at| article(it * 10_000 + at)).collect::<Vec<String>>());
+        puts(&mut group, &engine, count, &contents);
+        finds(&mut group, &engine, (0..batch).map(article));
+        teasers(&mut group, &engine, (0..batch).map(|it| middle(&article(it))));
         group.finish();
     }
+}
+
+/// Puts other content under the same ids each time, from `first` on: the store does not grow.
+fn puts(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    engine: &Engine,
+    first: u32,
+    contents: &[Vec<String>; 2],
+) {
+    let mut contents = contents.iter().cycle();
+    group.bench_function("put, replacing", |bencher| {
+        bencher.iter(|| {
+            let texts = contents.next().unwrap();
+            let answers = put(engine, (first..).zip(texts.iter().cloned()));
+            assert!(answers.iter().all(|it| it.duplicates.is_empty()));
+        });
+    });
+}
+
+/// Finds the articles from number 0 on.
+fn finds(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    engine: &Engine,
+    texts: impl Iterator<Item = String>,
+) {
+    let asked: Vec<FindRequest> = texts.map(|it| FindRequest::of(Target::Text(it))).collect();
+    for (number, found) in engine.find_duplicates(&asked).into_iter().enumerate() {
+        let found = found.unwrap();
+        assert_eq!(found.duplicates.first().unwrap().id.as_str(), number.to_string());
+    }
+    group.bench_function("find duplicates", |bencher| {
+        bencher.iter(|| black_box(engine.find_duplicates(black_box(&asked))));
+    });
+}
+
+/// Matches teasers of the articles from number 0 on.
+fn teasers(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    engine: &Engine,
+    texts: impl Iterator<Item = String>,
+) {
+    let asked: Vec<TeaserRequest> = texts.map(TeaserRequest::of).collect();
+    let answers = engine.match_teasers(asked.clone()).into_iter().map(Result::unwrap);
+    let right = (0..).zip(answers).filter(|(number, it)| is_match(*number, it)).count();
+    assert!(right as f64 >= TEASERS_FOUND_MIN * asked.len() as f64, "{right}");
+    group.bench_function("match teasers", |bencher| {
+        bencher.iter(|| black_box(engine.match_teasers(black_box(asked.clone()))));
+    });
 }
 
 /// So many quarters of an article: of several, one behind the other, where one has not as
@@ -174,14 +173,6 @@ fn middle(article: &str) -> String {
 fn put(engine: &Engine, articles: impl Iterator<Item = (u32, String)>) -> Vec<PutAnswer> {
     let requests = articles.map(|(number, text)| put_request(number, &text)).collect();
     engine.put(requests).into_iter().map(Result::unwrap).collect()
-}
-
-fn find(text: String) -> FindRequest {
-    FindRequest::of(Target::Text(text))
-}
-
-fn teaser(text: String) -> TeaserRequest {
-    TeaserRequest::of(text)
 }
 
 fn is_match(number: u32, answer: &TeaserAnswer) -> bool {

@@ -285,15 +285,21 @@ mod tests {
         assert_eq!(packed.span(0..spans.len() + 2), None);
     }
 
+    /// Places by the bytes before each, and its own.
+    fn ascending(steps: &[(u32, u32)]) -> Vec<ByteSpan> {
+        let mut end = 0;
+        let place = |(gap, len): &(u32, u32)| {
+            let start = end + gap;
+            end = start + len;
+            ByteSpan { start, end }
+        };
+        steps.iter().map(place).collect()
+    }
+
     proptest! {
         #[test]
         fn ascending_places_come_back(steps in proptest::collection::vec((0_u32..40, 0_u32..70_000), 1..80)) {
-            let mut end = 0;
-            let spans: Vec<ByteSpan> = steps.iter().map(|(gap, len)| {
-                let start = end + gap;
-                end = start + len;
-                ByteSpan { start, end }
-            }).collect();
+            let spans = ascending(&steps);
             let packed = PackedSpans::of(&spans);
             for (at, span) in spans.iter().enumerate() {
                 prop_assert_eq!(packed.span(at..at + 1), Some(*span));
@@ -305,12 +311,7 @@ mod tests {
             steps in proptest::collection::vec((0_u32..5, 1_u32..20), 1..80),
             range in (0_usize..80, 0_usize..80),
         ) {
-            let mut end = 0;
-            let spans: Vec<ByteSpan> = steps.iter().map(|(gap, len)| {
-                let start = end + gap;
-                end = start + len;
-                ByteSpan { start, end }
-            }).collect();
+            let spans = ascending(&steps);
             let expected = spans.get(range.0..range.1).and_then(|it| Some(it.first()?.to(*it.last()?)));
             prop_assert_eq!(PackedSpans::of(&spans).span(range.0..range.1), expected);
         }

@@ -78,10 +78,11 @@ impl Together {
 
 impl Waiting {
     fn answer(self) {
-        let Self { teaser, engine, answer, _call } = self;
-        if answer.is_closed() {
+        // As a whole: its parts go in their order.
+        if self.answer.is_closed() {
             return;
         }
+        let Self { teaser, engine, answer, _call } = self;
         let found = admission::guarded(|| stream::only(engine.match_teasers(vec![teaser])));
         drop(engine);
         // The caller may have gone away by now.
@@ -89,7 +90,8 @@ impl Waiting {
     }
 }
 
-/// Lets all run that is ready to. Another thread may go on with the task.
+/// Lets all run that is ready to. Another thread may go on with the task, which one that
+/// waits in `task::yield_now` is kept from.
 async fn behind_others() {
     let mut is_behind = false;
     std::future::poll_fn(|context| {

@@ -4,6 +4,7 @@
 mod admission;
 mod audit;
 mod call;
+mod coalesce;
 mod connections;
 mod copy;
 mod gate;

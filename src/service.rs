@@ -9,6 +9,7 @@ mod connections;
 mod copy;
 mod gate;
 mod handlers;
+mod lane;
 mod listen;
 mod pace;
 mod reload;

@@ -8,12 +8,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::thread;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task;
 use tokio::time::sleep;
 
 use crate::api::status::ApiError;
 use crate::engine::Engine;
+use crate::service::lane::{Job, Lane};
 
 /// Calls that may be under way, waiting ones with them.
 pub(super) const CALLS_MAX: usize = 4096;
@@ -32,8 +33,8 @@ pub(super) struct Admission(Arc<State>);
 struct State {
     engine: RwLock<Option<Arc<Engine>>>,
     calls: Arc<Semaphore>,
-    reads: Arc<Semaphore>,
-    writes: Arc<Semaphore>,
+    reads: Lane,
+    writes: Lane,
 }
 
 /// What work waits for.
@@ -51,8 +52,8 @@ impl Admission {
         Self(Arc::new(State {
             engine: RwLock::new(None),
             calls: Arc::new(Semaphore::new(CALLS_MAX)),
-            reads: Arc::new(Semaphore::new(2 * cores)),
-            writes: Arc::new(Semaphore::new(WRITES_MAX)),
+            reads: Lane::new(2 * cores),
+            writes: Lane::new(WRITES_MAX),
         }))
     }
 
@@ -60,7 +61,7 @@ impl Admission {
     pub(super) fn open(&self, engine: Engine) {
         if engine.is_far() {
             // They wait for other machines, not for the processor.
-            self.0.reads.add_permits(FAR_READS);
+            self.0.reads.widen(FAR_READS);
         }
         *self.0.engine.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(engine));
     }
@@ -88,23 +89,32 @@ impl Admission {
         work: Work,
         act: impl FnOnce(&Engine) -> T + Send + 'static,
     ) -> Result<T, ApiError> {
-        let (engine, call) = self.admit()?;
         let lane = match work {
             Work::Read => &self.0.reads,
             Work::Write => &self.0.writes,
         };
-        let turn = Arc::clone(lane).acquire_owned().await.map_err(|_| ApiError::Fault)?;
-        // The permits go with the work, which does not end when its caller does.
+        self.run_in(lane, act).await
+    }
+
+    async fn run_in<T: Send + 'static>(
+        &self,
+        lane: &Lane,
+        act: impl FnOnce(&Engine) -> T + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let (engine, call) = self.admit()?;
+        let (answer, answered) = oneshot::channel();
         let work = move || {
-            let _held = (call, turn);
-            act(&engine)
+            // The caller may have gone away before its turn. Behind it, the work ends.
+            let done = (!answer.is_closed()).then(|| (guarded(|| act(&engine)), answer));
+            // Who waits for the last call closes the engine.
+            drop(engine);
+            drop(call);
+            if let Some((done, answer)) = done {
+                answer.send(done).ok();
+            }
         };
-        let done = task::spawn_blocking(work).await;
-        done.map_err(|error| {
-            // Its message may quote a text.
-            tracing::error!(is_panic = error.is_panic(), "a call ended in a panic");
-            ApiError::Fault
-        })
+        lane.push(Job::new(work));
+        answered.await.map_err(|_| ApiError::Fault)?
     }
 
     /// Whether the engine's calls wait for other machines.
@@ -150,12 +160,14 @@ pub(super) fn open_for_tests() -> Admission {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::mpsc;
 
     use super::*;
 
     #[tokio::test]
     async fn a_panic_fails_its_call_and_no_other() {
         let admission = open_for_tests();
+        // More than there are threads: none of them is lost.
         for _ in 0..2 * CALLS_MAX / 64 {
             for work in [Work::Read, Work::Write] {
                 let failed = admission.run(work, |_| -> u32 { panic!("as told") }).await;
@@ -171,16 +183,16 @@ mod tests {
     #[tokio::test]
     async fn a_call_whose_caller_has_gone_before_its_turn_is_not_worked_on() {
         let admission = open_for_tests();
-        let lane = Arc::clone(&admission.0.reads);
-        let others = u32::try_from(lane.available_permits()).unwrap();
-        let turns = lane.acquire_many_owned(others).await.unwrap();
+        let lane = Lane::new(1);
+        let (go_on, waits) = mpsc::channel::<()>();
+        lane.push(Job::new(move || waits.recv().unwrap()));
         let worked = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&worked);
-        let call = admission.run(Work::Read, move |_| seen.store(true, Ordering::SeqCst));
+        let call = admission.run_in(&lane, move |_| seen.store(true, Ordering::SeqCst));
         // As the transport does when grpc-timeout has passed or the stream was reset.
         assert!(tokio::time::timeout(Duration::from_millis(20), call).await.is_err());
-        drop(turns);
-        admission.run(Work::Read, |_| ()).await.unwrap();
+        go_on.send(()).unwrap();
+        admission.run_in(&lane, |_| ()).await.unwrap();
         assert!(!worked.load(Ordering::SeqCst));
         assert_eq!(admission.0.calls.available_permits(), CALLS_MAX);
     }

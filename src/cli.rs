@@ -40,6 +40,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use doublon::client::{Client, ClientError, SERVER_DEFAULT};
+use doublon::service::BLOCKING_THREADS_MAX;
 
 /// Near-duplicate and teaser detection for news crawlers.
 ///
@@ -176,7 +177,8 @@ pub(crate) fn main() -> ExitCode {
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    Ok(builder.enable_all().max_blocking_threads(BLOCKING_THREADS_MAX).build()?)
 }
 
 async fn run(cli: Cli) -> anyhow::Result<Found> {

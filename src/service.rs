@@ -19,6 +19,7 @@ mod together;
 pub mod tls;
 mod weight;
 
+pub use crate::service::admission::BLOCKING_THREADS_MAX;
 pub use crate::service::run::{
     CONNECTION_WINDOW_BYTES, LISTENING_TARGET, STREAM_WINDOW_BYTES, ServeError, check, run,
 };

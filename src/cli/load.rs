@@ -23,9 +23,9 @@ use super::{Common, Found, say};
 /// MatchTeasers with teasers cut from these articles, FindDuplicates with edited
 /// ones, AnalyzePage with pages of 6 KB that show one. Every answer is checked.
 /// In turn with MatchTeaser runs an echo: a bare gRPC server, in a process of its
-/// own too, that answers at once with messages of the same sizes. It is the most
-/// that any service could reach on this machine at this time; compare with it
-/// rather than with figures of other days.
+/// own too, that answers at once with messages of the same sizes. It is what gRPC by
+/// itself reaches on this machine at this time; compare with it rather than with
+/// figures of other days.
 ///
 /// Closed loops (--in-flight callers, each of which asks again once it has its
 /// answer) show what the server can do. Open loops ask at given rates whatever

@@ -1,4 +1,4 @@
-//! `doublon load-echo`: the ceiling of `doublon load`, in a process of its own.
+//! `doublon load-echo`: the measure of `doublon load`, in a process of its own.
 
 use doublon::load::echo;
 use tokio::net::TcpListener;

@@ -1,4 +1,4 @@
-//! The ceiling: a bare tonic server under the paths of `MatchTeaser` and
+//! The measure: a bare tonic server under the paths of `MatchTeaser` and
 //! `MatchTeasers`, asked by the same client, that answers at once with messages of
 //! the same sizes. Knows nothing of matching.
 

@@ -3,7 +3,6 @@
 //! not hold up reads, which keep the processors busy. What takes less time than
 //! the way to another thread and back is done by those of the connections (`together`).
 
-use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread;
 use std::time::Duration;
@@ -14,16 +13,21 @@ use tokio::time::sleep;
 
 use crate::api::status::ApiError;
 use crate::engine::Engine;
-use crate::service::lane::{Job, Lane};
+use crate::service::lane::{Lane, guarded};
 
 /// Calls that may be under way, waiting ones with them.
 pub(super) const CALLS_MAX: usize = 4096;
 /// Calls that may wait for a commit at once.
 const WRITES_MAX: usize = 256;
+/// Reads at once, whatever the number of processors.
+const READS_MAX: usize = 512;
 
 /// Reads that may be under way at once, where they wait for a cluster, beside those that the
 /// processors have room for.
 const FAR_READS: usize = 128;
+
+/// Threads that may block: those of calls, and some for what else there is to do.
+pub const BLOCKING_THREADS_MAX: usize = READS_MAX + FAR_READS + WRITES_MAX + 128;
 
 /// The way to the engine.
 #[derive(Debug, Clone)]
@@ -52,7 +56,7 @@ impl Admission {
         Self(Arc::new(State {
             engine: RwLock::new(None),
             calls: Arc::new(Semaphore::new(CALLS_MAX)),
-            reads: Lane::new(2 * cores),
+            reads: Lane::new((2 * cores).min(READS_MAX)),
             writes: Lane::new(WRITES_MAX),
         }))
     }
@@ -103,17 +107,14 @@ impl Admission {
     ) -> Result<T, ApiError> {
         let (engine, call) = self.admit()?;
         let (answer, answered) = oneshot::channel();
-        let work = move || {
-            // The caller may have gone away before its turn. Behind it, the work ends.
-            let done = (!answer.is_closed()).then(|| (guarded(|| act(&engine)), answer));
+        // A caller that goes away before its turn takes it back, with all that it holds.
+        let _place = lane.push(move || {
+            let done = guarded(|| act(&engine));
             // Who waits for the last call closes the engine.
             drop(engine);
             drop(call);
-            if let Some((done, answer)) = done {
-                answer.send(done).ok();
-            }
-        };
-        lane.push(Job::new(work));
+            answer.send(done).ok();
+        });
         answered.await.map_err(|_| ApiError::Fault)?
     }
 
@@ -130,15 +131,6 @@ impl Admission {
         let full = |_| ApiError::Overloaded { limit: CALLS_MAX };
         Ok((engine, Arc::clone(&self.0.calls).try_acquire_owned().map_err(full)?))
     }
-}
-
-/// Does what the engine does for a call; a panic there fails it, and nothing else.
-pub(super) fn guarded<T>(act: impl FnOnce() -> T) -> Result<T, ApiError> {
-    // What a panic could leave half done is within the call.
-    std::panic::catch_unwind(AssertUnwindSafe(act)).map_err(|_| {
-        tracing::error!("a call ended in a panic");
-        ApiError::Fault
-    })
 }
 
 /// With an empty store in memory.
@@ -168,7 +160,7 @@ mod tests {
     async fn a_panic_fails_its_call_and_no_other() {
         let admission = open_for_tests();
         // More than there are threads: none of them is lost.
-        for _ in 0..2 * CALLS_MAX / 64 {
+        for _ in 0..2 * WRITES_MAX {
             for work in [Work::Read, Work::Write] {
                 let failed = admission.run(work, |_| -> u32 { panic!("as told") }).await;
                 assert!(matches!(failed, Err(ApiError::Fault)));
@@ -176,7 +168,9 @@ mod tests {
             let failed = guarded(|| -> u32 { panic!("as told") });
             assert!(matches!(failed, Err(ApiError::Fault)));
         }
-        assert_eq!(admission.run(Work::Read, |_| 7).await.unwrap(), 7);
+        for work in [Work::Read, Work::Write] {
+            assert_eq!(admission.run(work, |_| 7).await.unwrap(), 7);
+        }
         assert_eq!(admission.0.calls.available_permits(), CALLS_MAX);
     }
 
@@ -185,12 +179,14 @@ mod tests {
         let admission = open_for_tests();
         let lane = Lane::new(1);
         let (go_on, waits) = mpsc::channel::<()>();
-        lane.push(Job::new(move || waits.recv().unwrap()));
+        let _busy = lane.push(move || waits.recv().unwrap());
         let worked = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&worked);
         let call = admission.run_in(&lane, move |_| seen.store(true, Ordering::SeqCst));
         // As the transport does when grpc-timeout has passed or the stream was reset.
         assert!(tokio::time::timeout(Duration::from_millis(20), call).await.is_err());
+        // It keeps nothing, though the lane is busy still.
+        assert_eq!(admission.0.calls.available_permits(), CALLS_MAX);
         go_on.send(()).unwrap();
         admission.run_in(&lane, |_| ()).await.unwrap();
         assert!(!worked.load(Ordering::SeqCst));

@@ -1,9 +1,9 @@
-//! Answers are written together: a connection writes once all that is ready to has run, and
-//! not after each call that ends. The runtime runs a task that is woken before those that
-//! were ready, and a call that ends wakes its connection; so each answer would be a system
-//! call and a packet of its own.
+//! Answers are written together: a connection writes behind the tasks that its thread has
+//! ready, and not after each call that ends. The runtime runs a task that is woken before
+//! those that were ready, and a call that ends wakes its connection; so most answers would
+//! be a system call and a packet of their own.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,6 +11,9 @@ use std::task::{Context, Poll};
 use futures_util::{Stream, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tonic::transport::server::Connected;
+
+/// What h2 writes by itself, however many wait; it gathers messages of less.
+const LARGE_BYTES: usize = 1024;
 
 /// A connection that lets others run before it writes.
 #[derive(Debug)]
@@ -51,8 +54,8 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Coalesced<IO> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if !mem::replace(&mut self.is_due, true) {
-            // A task that wakes itself goes behind all that are ready.
+        if bytes.len() < LARGE_BYTES && !mem::replace(&mut self.is_due, true) {
+            // A task that wakes itself goes behind all that its thread has ready.
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -68,16 +71,7 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Coalesced<IO> {
         Pin::new(&mut self.inner).poll_shutdown(context)
     }
 
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let first = bytes.iter().find(|it| !it.is_empty());
-        self.poll_write(context, first.map_or(&[], |it| it))
-    }
-
-    /// Or h2 would write each message of over 256 bytes by itself, and not copy those of up to
+    /// Or h2 would end a write with each message of 256 bytes, and not copy those of less than
     /// 1 KiB to what goes before.
     fn is_write_vectored(&self) -> bool {
         false
@@ -87,6 +81,7 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Coalesced<IO> {
 #[cfg(test)]
 mod tests {
     use std::sync::{Arc, Mutex};
+    use std::task::Waker;
 
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
     use tokio::task;
@@ -125,22 +120,28 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_large_write_waits_for_nothing() {
+        let (_client, server) = duplex(2 * LARGE_BYTES);
+        let mut server = over(server);
+        let mut context = Context::from_waker(Waker::noop());
+        let mut write = |bytes| Pin::new(&mut server).poll_write(&mut context, bytes);
+        assert!(write(&[0; LARGE_BYTES]).is_ready());
+        assert!(write(&[0; LARGE_BYTES - 1]).is_pending());
+        assert!(write(&[0; LARGE_BYTES - 1]).is_ready());
+    }
+
+    #[tokio::test]
     async fn all_bytes_arrive_in_order_through_a_narrow_connection() {
         let (mut client, server) = duplex(7);
         let mut server = over(server);
-        let sent: Vec<u8> = (0..=255).cycle().take(5_000).collect();
+        assert!(!server.is_write_vectored());
+        let sent: Vec<u8> = (0..=255).cycle().take(20_000).collect();
         let to_send = sent.clone();
         let writer = task::spawn(async move {
-            for (at, part) in to_send.chunks(61).enumerate() {
-                let (front, back) = part.split_at(part.len() / 3);
+            for (at, part) in to_send.chunks(701).enumerate() {
+                server.write_all(part).await.unwrap();
                 if at % 2 == 0 {
-                    server.write_all(front).await.unwrap();
                     server.flush().await.unwrap();
-                    server.write_all(back).await.unwrap();
-                } else {
-                    let slices = [IoSlice::new(&[]), IoSlice::new(part)];
-                    let written = server.write_vectored(&slices).await.unwrap();
-                    server.write_all(&part[written..]).await.unwrap();
                 }
             }
             server.shutdown().await.unwrap();

@@ -12,7 +12,8 @@ use tokio::task;
 use crate::api::status::ApiError;
 use crate::engine::Engine;
 use crate::engine::teaser::{TeaserAnswer, TeaserRequest};
-use crate::service::admission::{self, Admission};
+use crate::service::admission::Admission;
+use crate::service::lane;
 use crate::service::stream;
 
 /// Teasers for which one task is enough.
@@ -83,7 +84,7 @@ impl Waiting {
             return;
         }
         let Self { teaser, engine, answer, _call } = self;
-        let found = admission::guarded(|| stream::only(engine.match_teasers(vec![teaser])));
+        let found = lane::guarded(|| stream::only(engine.match_teasers(vec![teaser])));
         drop(engine);
         // The caller may have gone away by now.
         answer.send(found.and_then(|it| it.map_err(ApiError::from))).ok();

@@ -12,9 +12,6 @@ use futures_util::{Stream, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tonic::transport::server::Connected;
 
-/// What h2 writes by itself, however many wait; it gathers messages of less.
-const LARGE_BYTES: usize = 1024;
-
 /// A connection that lets others run before it writes.
 #[derive(Debug)]
 pub(super) struct Coalesced<IO> {
@@ -54,7 +51,7 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Coalesced<IO> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if bytes.len() < LARGE_BYTES && !mem::replace(&mut self.is_due, true) {
+        if !mem::replace(&mut self.is_due, true) {
             // A task that wakes itself goes behind all that its thread has ready.
             context.waker().wake_by_ref();
             return Poll::Pending;
@@ -81,7 +78,6 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Coalesced<IO> {
 #[cfg(test)]
 mod tests {
     use std::sync::{Arc, Mutex};
-    use std::task::Waker;
 
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
     use tokio::task;
@@ -117,17 +113,6 @@ mod tests {
         }
         let expected = (0..3).flat_map(|it| [(it, "ready"), (it, "written")]);
         assert_eq!(*log.lock().unwrap(), expected.collect::<Vec<_>>());
-    }
-
-    #[tokio::test]
-    async fn a_large_write_waits_for_nothing() {
-        let (_client, server) = duplex(2 * LARGE_BYTES);
-        let mut server = over(server);
-        let mut context = Context::from_waker(Waker::noop());
-        let mut write = |bytes| Pin::new(&mut server).poll_write(&mut context, bytes);
-        assert!(write(&[0; LARGE_BYTES]).is_ready());
-        assert!(write(&[0; LARGE_BYTES - 1]).is_pending());
-        assert!(write(&[0; LARGE_BYTES - 1]).is_ready());
     }
 
     #[tokio::test]

@@ -3,8 +3,8 @@
 
 mod admission;
 mod audit;
+mod behind;
 mod call;
-mod coalesce;
 mod connections;
 mod copy;
 mod gate;

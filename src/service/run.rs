@@ -27,7 +27,6 @@ use crate::index;
 use crate::index::Index;
 use crate::index::memory::MemoryIndex;
 use crate::service::admission::{Admission, Work};
-use crate::service::coalesce::coalesced;
 use crate::service::connections::{self, bounded};
 use crate::service::gate::GateLayer;
 use crate::service::handlers::Handlers;
@@ -256,11 +255,11 @@ where
     let served = async move {
         if let Some(tls) = tls {
             let incoming = bounded(tls::connections(listener, tls), limit);
-            router.serve_with_incoming_shutdown(coalesced(incoming), stopped).await
+            router.serve_with_incoming_shutdown(incoming, stopped).await
         } else {
             let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
             let incoming = bounded(incoming, limit);
-            router.serve_with_incoming_shutdown(coalesced(incoming), stopped).await
+            router.serve_with_incoming_shutdown(incoming, stopped).await
         }
     };
     tokio::select! {

@@ -4,7 +4,6 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Poll;
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::task;
@@ -13,6 +12,7 @@ use crate::api::status::ApiError;
 use crate::engine::Engine;
 use crate::engine::teaser::{TeaserAnswer, TeaserRequest};
 use crate::service::admission::Admission;
+use crate::service::behind;
 use crate::service::lane;
 use crate::service::stream;
 
@@ -47,7 +47,7 @@ impl Together {
             let together = self.clone();
             // Not in this call, which ends where its caller goes away.
             task::spawn(async move {
-                behind_others().await;
+                behind::others().await;
                 together.answer_all().await;
             });
         }
@@ -71,7 +71,7 @@ impl Together {
             waiting.answer();
             answered += 1;
             if answered % TURN_TEASERS == 0 {
-                behind_others().await;
+                behind::others().await;
             }
         }
     }
@@ -89,20 +89,6 @@ impl Waiting {
         // The caller may have gone away by now.
         answer.send(found.and_then(|it| it.map_err(ApiError::from))).ok();
     }
-}
-
-/// Lets all run that is ready to. Another thread may go on with the task, which one that
-/// waits in `task::yield_now` is kept from.
-async fn behind_others() {
-    let mut is_behind = false;
-    std::future::poll_fn(|context| {
-        if std::mem::replace(&mut is_behind, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 #[cfg(test)]

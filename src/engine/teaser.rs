@@ -397,13 +397,13 @@ fn sort(found: &mut [Found]) {
 fn answer(question: &Question<'_>, found: Vec<Found>) -> TeaserAnswer {
     let Question { tokens, proposal, .. } = question;
     let matches: Vec<TeaserMatch> = found.into_iter().map(|it| it.matched).collect();
-    let none = if is_answerable(tokens, proposal) {
-        Verdict::NoMatch
-    } else {
-        Verdict::InsufficientEvidence
+    let verdict = match matches.first() {
+        Some(best) => best.verdict,
+        None if is_answerable(tokens, proposal) => Verdict::NoMatch,
+        None => Verdict::InsufficientEvidence,
     };
     TeaserAnswer {
-        verdict: matches.first().map_or(none, |it| it.verdict),
+        verdict,
         matches,
         evidence_bits_min: Rarity::new(proposal.article_count).bits_min(),
         id: None,

@@ -7,6 +7,8 @@
 //! matched words the rarest shingle counts in full and each other one a third:
 //! neighbours share all but one of their words.
 
+use std::sync::LazyLock;
+
 use crate::shingle::SHINGLE_TOKENS;
 
 /// Articles of the background that the store is taken as a part of.
@@ -35,23 +37,30 @@ pub fn term_bits(frequencies: &[u32]) -> Vec<f64> {
 /// Weighs shingles by their rarity in a store of a known size.
 #[derive(Debug, Clone, Copy)]
 pub struct Rarity {
-    population: f64,
+    population_bits: f64,
 }
+
+/// log2 of small numbers: most phrases of a teaser are in few articles.
+static SMALL_LOG2: LazyLock<[f64; 256]> =
+    LazyLock::new(|| std::array::from_fn(|it| (it as f64).log2()));
 
 impl Rarity {
     /// In a store of this many articles.
     pub fn new(article_count: u64) -> Self {
-        Self { population: article_count as f64 + PRIOR_ARTICLES }
+        Self { population_bits: (article_count as f64 + PRIOR_ARTICLES).log2() }
     }
 
     /// The bits of one shingle that this many articles have.
     pub fn bits(self, article_frequency: u32) -> f64 {
-        (self.population / f64::from(article_frequency.max(1))).log2().max(0.0)
+        let frequency = article_frequency.max(1);
+        let small = SMALL_LOG2.get(frequency as usize).copied();
+        let frequency_bits = small.unwrap_or_else(|| f64::from(frequency).log2());
+        (self.population_bits - frequency_bits).max(0.0)
     }
 
     /// log2 of the number of articles, those of the background included.
     pub fn population_bits(self) -> f64 {
-        self.population.log2()
+        self.population_bits
     }
 
     /// What a match needs.

@@ -2,6 +2,7 @@
 //! byte or two instead of four. Learnt once, from the first articles that a store
 //! gets; a record says whether it uses it.
 
+use std::hint::select_unpredictable;
 use std::sync::LazyLock;
 
 use crate::hash::HashMap;
@@ -18,6 +19,10 @@ const ONE_BYTE_END: usize = 128;
 const PLAIN: u8 = u8::MAX;
 /// Tokens, at most: what one byte and two can name.
 const TOKENS_MAX: usize = ONE_BYTE_END + ((PLAIN as usize - ONE_BYTE_END) << 8);
+
+/// What two bytes as a number are above the place that they name.
+const TWO_BYTES_FROM: usize = (ONE_BYTE_END << 8) - ONE_BYTE_END;
+const CUT: &str = "it is cut short";
 
 /// Tokens that are looked for among names, at most: the rarest say it.
 const SOUGHT_MAX: usize = 4;
@@ -84,18 +89,27 @@ impl Dictionary {
         bytes: &'a [u8],
         count: usize,
     ) -> Result<(Vec<TokenHash>, &'a [u8]), String> {
-        let mut names = Names(bytes);
-        let mut tokens = Vec::with_capacity(count);
-        for _ in 0..count {
-            tokens.push(match names.next().ok_or("it is cut short")? {
-                Name::Plain(token) => token,
-                Name::Place(place) => {
-                    let token = self.0.keys().get(place);
-                    *token.ok_or("it has a token that the store's dictionary has not")?
-                }
-            });
+        let keys = self.0.keys();
+        let mut tokens = vec![0; count];
+        let mut at = 0;
+        for token in &mut tokens {
+            let byte = |at: usize| bytes.get(at).map_or(0, |it| usize::from(*it));
+            let (first, second) = (byte(at), byte(at + 1));
+            if first == usize::from(PLAIN) {
+                let plain = bytes.get(at + 1..).and_then(|it| it.first_chunk());
+                *token = u32::from_le_bytes(*plain.ok_or(CUT)?);
+                at += 5;
+                continue;
+            }
+            // Whether a name is one byte or two cannot be foretold: no jump depends on it.
+            let is_two = first >= ONE_BYTE_END;
+            let two = ((first << 8) | second).wrapping_sub(TWO_BYTES_FROM);
+            let place = select_unpredictable(is_two, two, first);
+            at += 1 + usize::from(is_two);
+            *token =
+                *keys.get(place).ok_or("it has a token that the store's dictionary has not")?;
         }
-        Ok((tokens, names.0))
+        Ok((tokens, bytes.get(at..).ok_or(CUT)?))
     }
 
     /// Whether all of these tokens may be among `count` names at the start of some bytes:

@@ -12,6 +12,8 @@
 //! A rank below [`ONE_BYTE_END`] is one byte; below [`TWO_BYTES_END`] two, of which
 //! the first is at least [`ONE_BYTE_END`]; others are [`FIVE_BYTES`] and four bytes.
 
+use std::hint::select_unpredictable;
+
 use crate::engine::record::{Dictionary, Reader};
 use crate::ranks::Ranks;
 use crate::text::tokens::TokenHash;
@@ -79,28 +81,41 @@ pub(super) fn decode(
     let (flags, distinct_count) = flags(reader, count)?;
     let (distinct, rest) = dictionary.decode(reader.bytes, distinct_count)?;
     reader.bytes = rest;
+    let ranks = ranks(reader, count - distinct_count)?;
     let mut tokens = vec![0; count];
-    let (mut next, mut at) = (0, 0);
-    let bytes = reader.bytes;
+    let (mut repeat, mut next) = (0, 0);
     for (tokens, flags) in tokens.chunks_mut(8).zip(flags) {
         let mut flags = usize::from(*flags);
         for token in tokens {
             // Whether a token is a repeat cannot be foretold: no jump depends on it.
             let repeats = flags & 1;
             flags >>= 1;
-            let byte = usize::from(bytes.get(at).copied().unwrap_or(0));
-            let mut rank = if repeats == 1 { byte } else { next };
-            at += repeats;
+            let earlier = ranks.get(repeat).map_or(0, |it| *it as usize);
+            let rank = select_unpredictable(repeats == 1, earlier, next);
+            repeat += repeats;
             next += 1 - repeats;
-            if repeats * byte >= ONE_BYTE_END as usize {
-                at -= 1;
-                rank = long_rank(bytes, &mut at)?;
-            }
             *token = *distinct.get(rank).ok_or("it repeats a token that it does not have")?;
         }
     }
-    reader.take(at)?;
     Ok(tokens)
+}
+
+/// Reads `count` ranks.
+fn ranks(reader: &mut Reader<'_>, count: usize) -> Result<Vec<u32>, String> {
+    let bytes = reader.bytes;
+    let mut ranks = vec![0; count];
+    let mut at = 0;
+    for rank in &mut ranks {
+        let byte = u32::from(bytes.get(at).copied().unwrap_or(0));
+        at += 1;
+        *rank = byte;
+        if byte >= ONE_BYTE_END {
+            at -= 1;
+            *rank = long_rank(bytes, &mut at)?;
+        }
+    }
+    reader.take(at)?;
+    Ok(ranks)
 }
 
 /// A bit a token, whether it repeats an earlier one, and how many do not.
@@ -112,19 +127,19 @@ fn flags<'a>(reader: &mut Reader<'a>, count: usize) -> Result<(&'a [u8], usize),
 }
 
 /// A rank of two or five bytes.
-#[cold]
-fn long_rank(bytes: &[u8], at: &mut usize) -> Result<usize, String> {
+#[inline]
+fn long_rank(bytes: &[u8], at: &mut usize) -> Result<u32, String> {
     const CUT: &str = "it is cut short";
     let behind = bytes.get(*at..).unwrap_or_default();
     let (first, rest) = behind.split_first().ok_or(CUT)?;
     if *first == FIVE_BYTES {
         *at += 5;
-        return Ok(u32::from_le_bytes(*rest.first_chunk().ok_or(CUT)?) as usize);
+        return Ok(u32::from_le_bytes(*rest.first_chunk().ok_or(CUT)?));
     }
     *at += 2;
     let second = rest.first().ok_or(CUT)?;
     let high = (u32::from(*first) - ONE_BYTE_END) << 8;
-    Ok((ONE_BYTE_END + high + u32::from(*second)) as usize)
+    Ok(ONE_BYTE_END + high + u32::from(*second))
 }
 
 #[cfg(test)]

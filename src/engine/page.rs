@@ -227,6 +227,7 @@ impl Core {
             .enumerate()
             .take(MATCHED_LINES_MAX)
             .filter(|(_, (block, kind))| **kind != SegmentKind::Other && can_stand(block))
+            .filter(|(at, _)| !lines.is_title(*at))
             .map(|(at, (block, _))| (at, block.tokens.hashes.as_slice()))
             .collect();
         let texts: Vec<&[TokenHash]> = asked.iter().map(|it| it.1).collect();

@@ -9,11 +9,11 @@ use crate::engine::article::ArticleId;
 use crate::engine::core::Core;
 use crate::engine::error::EngineError;
 use crate::engine::page::{MATCHED_LINES_MAX, Page, Relative, is_teaser};
-use crate::engine::teaser::{Asked, Depth, TEASER_TOKENS_MAX, TeaserAnswer};
+use crate::engine::teaser::{Asked, Depth, Field, TEASER_TOKENS_MAX, TeaserAnswer, TeaserMatch};
 use crate::hash::{HashMap, HashSet};
 use crate::matching::overlap::Relation;
 use crate::matching::runs;
-use crate::matching::verdict::{TEASER_WORDS_MIN, Verdict};
+use crate::matching::verdict::{Kind, TEASER_WORDS_MIN, Verdict};
 use crate::shingle::{self, SHINGLE_TOKENS, Shingle};
 use crate::text::page::SegmentKind;
 use crate::text::tokens::{TokenHash, Tokens};
@@ -36,6 +36,8 @@ struct Line {
     holders: Vec<usize>,
     /// Whether one of them is the page's own.
     is_own: bool,
+    /// Whether it is the title of one that is the page's own.
+    is_title: bool,
     answer: Option<TeaserAnswer>,
 }
 
@@ -54,17 +56,32 @@ impl Lines {
         }
         let mut search = Search::new(asked.iter().map(|it| it.1));
         for (at, (duplicate, fields)) in body.iter().enumerate() {
+            let is_own = duplicate.relation != Relation::Overlaps;
             for field in [fields.text(), fields.title(), fields.description()] {
                 search.enter(field);
                 for (line, words) in &mut asked {
                     if line.holders.last() != Some(&at) && search.finds(words) {
                         line.holders.push(at);
-                        line.is_own |= duplicate.relation != Relation::Overlaps;
+                        line.is_own |= is_own;
                     }
                 }
             }
+            for (line, words) in asked.iter_mut().filter(|_| is_own) {
+                line.is_title |= *words == fields.title();
+            }
         }
         Self { lines }
+    }
+
+    /// Whether a line is the title of a stored article, the page's own or another.
+    pub(super) fn is_title(&self, at: usize) -> bool {
+        let is_of_another = |it: &TeaserMatch| {
+            (it.verdict, it.field, it.kind) == (Verdict::Match, Field::Title, Kind::Verbatim)
+        };
+        self.lines.get(at).is_some_and(|line| {
+            let best = line.answer.iter().find_map(|it| it.matches.first());
+            line.is_title || best.is_some_and(is_of_another)
+        })
     }
 
     /// Which lines are teasers of an article that is not the page's own. The page's
@@ -240,12 +257,12 @@ mod tests {
 
     fn answer(id: &str) -> TeaserAnswer {
         let span = crate::text::ByteSpan::new(0, 1);
-        let found = crate::engine::teaser::TeaserMatch {
+        let found = TeaserMatch {
             id: ArticleId::new(id).unwrap(),
             verdict: Verdict::Match,
             confidence: 1.0,
-            kind: crate::matching::verdict::Kind::Verbatim,
-            field: crate::engine::teaser::Field::Body,
+            kind: Kind::Verbatim,
+            field: Field::Body,
             similarity: 1.0,
             evidence_bits: 30.0,
             teaser_span: span,

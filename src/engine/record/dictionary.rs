@@ -105,7 +105,7 @@ impl Dictionary {
             let is_two = first >= ONE_BYTE_END;
             let two = ((first << 8) | second).wrapping_sub(TWO_BYTES_FROM);
             let place = select_unpredictable(is_two, two, first);
-            at += 1 + usize::from(is_two);
+            at += 1 + (first >> 7);
             *token =
                 *keys.get(place).ok_or("it has a token that the store's dictionary has not")?;
         }

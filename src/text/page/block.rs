@@ -82,6 +82,8 @@ const BRACKETED_CREDIT_FROM_END: usize = 8;
 const CLOCK_WORDS_END: usize = 16;
 /// Words of a wrapped line, at least.
 const WRAPPED_WORDS_MIN: usize = 6;
+/// Bytes that are looked at together.
+const TOGETHER: usize = 32;
 /// Tokens by which lines that begin alike are found.
 const REPEATED_TOKENS: usize = 8;
 
@@ -108,18 +110,22 @@ pub fn blocks(page: &str, cues: &Cues) -> Vec<Block> {
 /// feed to carriage return, or U+2028 or U+2029.
 fn line_length(text: &str) -> usize {
     let bytes = text.as_bytes();
-    let mut at = 0;
-    while let Some(ends) =
-        bytes.get(at..).and_then(|it| it.iter().position(|it| matches!(it, b'\n'..=b'\r' | 0xe2)))
-    {
-        at += ends;
-        match bytes.get(at..) {
-            Some([0xe2, 0x80, 0xa8 | 0xa9, ..]) => return at + 3,
-            Some([b'\n'..=b'\r', ..]) => return at + 1,
-            _ => at += 1,
-        }
-    }
-    text.len()
+    let length = |at: usize| match bytes.get(at..)? {
+        [b'\n'..=b'\r', ..] => Some(at + 1),
+        [0xe2, 0x80, 0xa8 | 0xa9, ..] => Some(at + 3),
+        _ => None,
+    };
+    places(bytes, |it| matches!(it, b'\n'..=b'\r' | 0xe2)).find_map(length).unwrap_or(text.len())
+}
+
+/// Where the bytes are that are wanted, few of many: a row of them is looked at together,
+/// by vectors.
+fn places(bytes: &[u8], is_wanted: impl Fn(u8) -> bool + Copy) -> impl Iterator<Item = usize> {
+    let rows = bytes.chunks(TOGETHER).zip((0..).step_by(TOGETHER));
+    let has_one = move |row: &[u8]| row.iter().fold(false, |has, it| has | is_wanted(*it));
+    rows.filter(move |it| has_one(it.0)).flat_map(move |(row, start)| {
+        (start..).zip(row).filter(move |it| is_wanted(*it.1)).map(|it| it.0)
+    })
 }
 
 /// A line is read once: what is cut off its end as off a blurb's goes last.
@@ -243,14 +249,15 @@ impl<'a> Line<'a> {
 /// How many of | » › • · > and / there are, at most [`SEPARATORS_MAX`].
 fn separators(text: &str) -> usize {
     let bytes = text.as_bytes();
-    let is_one = |(at, byte): &(usize, &u8)| match byte {
-        b'|' | b'>' | b'/' => true,
-        // "»" and "·"; the others begin with e2.
-        0xc2 => matches!(bytes.get(at + 1), Some(0xbb | 0xb7)),
-        0xe2 => matches!(bytes.get(at + 1..at + 3), Some([0x80, 0xa2 | 0xba])),
-        _ => false,
+    let is_one = |at: &usize| {
+        // "»" and "·" begin with c2, the others with e2.
+        let others =
+            [[0xc2, 0xbb].as_slice(), &[0xc2, 0xb7], &[0xe2, 0x80, 0xa2], &[0xe2, 0x80, 0xba]];
+        let from = bytes.get(*at..).unwrap_or_default();
+        from.first().is_some_and(u8::is_ascii) || others.iter().any(|it| from.starts_with(it))
     };
-    bytes.iter().enumerate().filter(is_one).take(SEPARATORS_MAX).count()
+    let may_be = |it: u8| matches!(it, b'|' | b'>' | b'/' | 0xc2 | 0xe2);
+    places(bytes, may_be).filter(is_one).take(SEPARATORS_MAX).count()
 }
 
 /// Whether there is a time of day, as 7:45 or 19h30.
@@ -310,6 +317,16 @@ mod tests {
             blocks(page, Cues::builtin()).iter().map(|it| it.span.of(page)).collect();
         assert_eq!(lines, ["Un titre", "Deux é", "Trois…", "“4”", "•5", "6"]);
         assert!(blocks(" \n\t\n", Cues::builtin()).is_empty());
+    }
+
+    #[test]
+    fn places_are_found_wherever_a_row_ends() {
+        let bytes: Vec<u8> = (0..TOGETHER * 3 + 5).map(|it| b"a|bc>"[it % 5]).collect();
+        let expected: Vec<usize> = (0..bytes.len()).filter(|it| it % 5 == 4).collect();
+        assert_eq!(places(&bytes, |it| it == b'>').collect::<Vec<_>>(), expected);
+        assert_eq!(places(&bytes, |it| it == b'x').next(), None);
+        assert_eq!(line_length(&format!("{}\u{2028}b", "é".repeat(40))), 83);
+        assert_eq!(separators(&format!("{} • b", "– ".repeat(30))), 1);
     }
 
     #[test]

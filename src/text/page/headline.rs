@@ -1,8 +1,7 @@
 //! Headlines of other articles, which stand before their blurbs, and the title of
 //! the page's own.
 
-use crate::hash::HashSet;
-use crate::text::page;
+use crate::ranks::Ranks;
 use crate::text::page::{Block, SegmentKind};
 use crate::text::tokens::TokenHash;
 
@@ -66,12 +65,17 @@ pub(super) fn mark_title(blocks: &[Block], kinds: &mut [SegmentKind], body_start
     let lines = free.into_iter().filter_map(|at| Some((at, &blocks.get(at)?.tokens.hashes)));
     let lines: Vec<(usize, &Vec<TokenHash>)> = lines.collect();
     // The lines have fewer words than most articles: theirs are sought among its.
-    let sought: HashSet<TokenHash> = lines.iter().flat_map(|it| it.1).copied().collect();
-    let body = page::tokens_of(blocks, kinds, SegmentKind::Body);
-    let found: HashSet<TokenHash> = body.into_iter().filter(|it| sought.contains(it)).collect();
+    let words: Vec<TokenHash> = lines.iter().flat_map(|it| it.1).copied().collect();
+    let sought = Ranks::of(&words);
+    let mut found = vec![false; sought.len()];
+    let body = blocks.iter().zip(&*kinds).filter(|it| *it.1 == SegmentKind::Body);
+    for rank in body.flat_map(|it| &it.0.tokens.hashes).filter_map(|it| sought.get(*it)) {
+        found.get_mut(rank).into_iter().for_each(|it| *it = true);
+    }
+    let is_found = |it: &&TokenHash| sought.get(**it).and_then(|it| found.get(it)) == Some(&true);
     let mut best = (TITLE_SHARE_MIN, None);
     for (at, tokens) in lines {
-        let shared = tokens.iter().filter(|it| found.contains(it)).count();
+        let shared = tokens.iter().filter(is_found).count();
         let share = shared as f64 / tokens.len() as f64;
         if share >= best.0 {
             best = (share, Some(at));

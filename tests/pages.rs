@@ -8,7 +8,7 @@ use doublon::api::v1::{
     AnalyzePageRequest, AnalyzePageResponse, MatchKind, Relation, SegmentKind, TeaserVerdict,
 };
 use doublon::text::cues::Cues;
-use support::{SamplePage, Server, sample, slice};
+use support::{SamplePage, Server, put_request, sample, slice, words};
 
 const LANGUAGES: [&str; 5] = ["fr", "en", "de", "zh", "ar"];
 
@@ -166,7 +166,46 @@ async fn standing_text_is_learnt_from_the_store() {
         let answer = server.client.analyze_page(request).await.unwrap();
         assert_eq!(kind_of(&answer) == SegmentKind::Other, is_its_own, "{site}");
     }
+    // It is no less standing text where it is some article's title as well.
+    for (id, article) in [("home", words(9000, 150)), ("own", page.body())] {
+        put_titled(&mut server, id, STANDING, &article).await;
+        assert_eq!(kind_of(&server.page(&text).await), SegmentKind::Other);
+    }
     server.stop().await;
+}
+
+/// What articles are called is what it is, whoever quotes it and whatever is stored.
+#[tokio::test]
+async fn a_title_and_a_matched_headline_are_no_standing_text() {
+    let mut server = Server::in_memory().await;
+    let page = SamplePage::read("page.en.tsv");
+    let (title, headline) =
+        (page.of_kind(SegmentKind::Title)[0], page.of_kind(SegmentKind::TeaserHeadline)[0]);
+    let kind_of = |answer: &AnalyzePageResponse, line: &str| {
+        answer.segments.iter().find(|it| it.text == line).unwrap().kind()
+    };
+    for at in 0..4 {
+        let text = format!("{title}\n{headline}\n{}", words(3000 + 500 * at, 200));
+        server.put(&format!("quotes {at}"), &text).await;
+    }
+    let otters = format!("{} {}", page.of_kind(SegmentKind::Teaser)[0], words(7000, 100));
+    for (id, called, text) in
+        [("none", "", words(1, 100)), ("own", title, page.body()), ("otters", headline, otters)]
+    {
+        put_titled(&mut server, id, called, &text).await;
+        let answer = server.page(&page.text).await;
+        assert_eq!(kind_of(&answer, title), SegmentKind::Title, "{id}");
+        assert_eq!(kind_of(&answer, headline), SegmentKind::TeaserHeadline, "{id}");
+    }
+    server.stop().await;
+}
+
+async fn put_titled(server: &mut Server, id: &str, title: &str, text: &str) {
+    let mut put = put_request(id, text);
+    let article = put.article.as_mut().unwrap();
+    title.clone_into(&mut article.title);
+    "lantern.example".clone_into(&mut article.site);
+    server.client.put_article(put).await.unwrap();
 }
 
 /// However often a teaser stands on a page, whole or cut, it is answered once.

@@ -6,7 +6,7 @@ mod support;
 
 use doublon::api::v1::{self, MatchKind, TeaserVerdict};
 use serde_json::Value;
-use support::{Server, field, put_request, rows, slice, with_articles};
+use support::{Server, field, put_request, rows, slice, with_articles, words};
 
 #[tokio::test]
 async fn titles_of_four_rare_words_match_and_stock_phrases_are_too_thin() {
@@ -98,5 +98,23 @@ async fn a_filter_does_not_make_a_stranger_the_best() {
         let answer = server.client.match_teaser(request).await.unwrap();
         assert!(answer.matches.is_empty(), "{} {answer:?}", field(&row, "teaser"));
     }
+    server.stop().await;
+}
+
+/// Forty articles have an agency's text, and another one has five of its words in a row.
+#[tokio::test]
+async fn a_text_of_many_is_found_beside_an_article_that_has_a_phrase_of_it() {
+    let mut server = Server::in_memory().await;
+    for copy in 0..40 {
+        server.put(&format!("copy {copy}"), &words(0, 200)).await;
+    }
+    server.put("stranger", &format!("{} {}", words(105, 5), words(5000, 100))).await;
+    let answer = server.teaser(&words(100, 24)).await;
+    assert_eq!((answer.verdict(), answer.matches.len()), (TeaserVerdict::Match, 5));
+    assert!(answer.matches.iter().all(|it| it.article_id.starts_with("copy")), "{answer:?}");
+    let edited = words(0, 24).replace("w12 ", "edited ");
+    server.put("edited", &format!("{edited} {}", words(24, 176))).await;
+    let answer = server.teaser(&edited).await;
+    assert_eq!((answer.matches[0].article_id.as_str(), answer.matches.len()), ("edited", 5));
     server.stop().await;
 }

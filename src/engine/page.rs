@@ -220,14 +220,22 @@ impl Core {
         let site = keys::site_key(&page.request.site, "");
         let sites = if site == 0 { Vec::new() } else { vec![site] };
         let filter = Filter { sites, ..Filter::all() };
+        // The title of the page's own article and a headline before its own blurb are what
+        // they are, whoever quotes them: for each, a row of articles that share a phrase
+        // with it was read.
+        let is_told = |at: usize, kind: SegmentKind| match kind {
+            SegmentKind::Other => true,
+            SegmentKind::Title => lines.is_own_title(at),
+            SegmentKind::TeaserHeadline => lines.is_headline(at),
+            SegmentKind::Body | SegmentKind::Teaser | SegmentKind::SectionLabel => false,
+        };
         let asked: Vec<(usize, &[TokenHash])> = page
             .blocks
             .iter()
             .zip(first)
             .enumerate()
             .take(MATCHED_LINES_MAX)
-            .filter(|(_, (block, kind))| **kind != SegmentKind::Other && can_stand(block))
-            .filter(|(at, _)| !lines.is_title(*at))
+            .filter(|(at, (block, kind))| can_stand(block) && !is_told(*at, **kind))
             .map(|(at, (block, _))| (at, block.tokens.hashes.as_slice()))
             .collect();
         let texts: Vec<&[TokenHash]> = asked.iter().map(|it| it.1).collect();

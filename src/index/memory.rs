@@ -202,7 +202,6 @@ mod tests {
     use super::*;
     use crate::hash;
     use crate::index::keys::{FieldTokens, Keys};
-    use crate::index::postings::POPULAR_ABOVE;
     use crate::index::{CANDIDATES_MAX, Facets, Filter, Wanted};
     use crate::shingle;
     use crate::sketch::Sketch;
@@ -276,23 +275,6 @@ mod tests {
         assert!(proposal.candidates.len() <= CANDIDATES_MAX && !proposal.candidates.is_empty());
         let rare = [stock.as_slice(), &words(2900)[..6]].concat();
         assert_eq!(teaser(&index, &rare).candidates[0], ArticleNumber(2900));
-    }
-
-    #[test]
-    fn a_phrase_of_many_proposes_articles_where_the_rare_ones_prove_none() {
-        let index = MemoryIndex::default();
-        let phrase: Vec<u32> = (1..20).collect();
-        let articles = POPULAR_ABOVE + 10;
-        for number in 0..articles {
-            let tokens = [&words(number)[..30], phrase.as_slice()].concat();
-            index.insert(&[entry(number, &tokens)]).unwrap();
-        }
-        assert_eq!(teaser(&index, &phrase).candidates.len(), articles as usize);
-        let proven = [&words(7)[..30], phrase.as_slice()].concat();
-        assert_eq!(teaser(&index, &proven).candidates, [ArticleNumber(7)]);
-        let unproven = [&words(7)[..3], phrase.as_slice()].concat();
-        let candidates = teaser(&index, &unproven).candidates;
-        assert_eq!((candidates[0], candidates.len()), (ArticleNumber(7), articles as usize));
     }
 
     #[test]

@@ -200,38 +200,29 @@ impl<L: Lists, C: Facts> Proposer<'_, L, C> {
         let is_wanted = articles_min > 0 && rarest.len() == count;
         let whole_min = if is_wanted { whole_min(&frequencies, rarity) } else { 0 };
         let mut votes = Votes::new(query.filter, self.columns);
-        // Sixteenths of a bit: whole numbers make the order exact.
-        let weight = |frequency: u32| sixteenths(rarity.bits(frequency));
-        let rare = rarest.partition_point(|it| it.0.0 <= POPULAR_ABOVE);
-        let (rare, popular) = rarest.split_at(rare);
-        for ((frequency, _), place) in rare.iter().copied() {
-            for number in found.numbers(place) {
-                votes.add(*number, weight(frequency));
+        for ((frequency, key), place) in rarest.iter().copied() {
+            // Sixteenths of a bit: whole numbers make the order exact.
+            let weight = sixteenths(rarity.bits(frequency));
+            if frequency <= POPULAR_ABOVE {
+                for number in found.numbers(place) {
+                    votes.add(*number, weight);
+                }
+            } else if frequency as usize <= FOLLOWED_MAX {
+                let first = query.filter.numbers.start;
+                self.anchors.each(key, first, FOLLOWED_MAX, |it| votes.add(it, weight));
             }
         }
         let is_candidate = |_, votes: u32| votes >= whole_min;
         let mut ranked = votes.ranked(is_candidate);
-        // Who asks for all articles that have the text asks for those of each key.
-        let sure = sixteenths(SURE_SHARE * rarity.bits_min());
-        let is_sure =
-            |ranked: &[(ArticleNumber, u32)]| ranked.first().is_some_and(|it| it.1 >= sure);
-        let followed = popular.partition_point(|it| it.0.0 as usize <= FOLLOWED_MAX);
-        let (followed, popular) = popular.split_at(followed);
-        if !followed.is_empty() && (articles_min > 0 || !is_sure(&ranked)) {
-            for ((frequency, key), _) in followed.iter().copied() {
-                let first = query.filter.numbers.start;
-                let weight = weight(frequency);
-                self.anchors.each(key, first, FOLLOWED_MAX, |it| votes.add(it, weight));
-            }
-            ranked = votes.ranked(is_candidate);
-        }
         // Popular keys make nothing of it that was not enough without them.
         let is_settled = whole_min > 0 && ranked.len() < articles_min;
-        if !is_settled && !popular.is_empty() && !is_sure(&ranked) {
-            let popular: Vec<_> = popular.iter().map(|it| it.0).collect();
+        let sure = sixteenths(SURE_SHARE * rarity.bits_min());
+        if !is_settled && ranked.first().is_none_or(|it| it.1 < sure) {
+            let popular = rarest.iter().map(|it| it.0);
+            let popular: Vec<_> = popular.filter(|it| it.0 as usize > FOLLOWED_MAX).collect();
             self.propose_pairs(&popular, &mut votes);
             for (frequency, key) in popular {
-                self.anchors.confirm(key, &mut votes, weight(frequency));
+                self.anchors.confirm(key, &mut votes, sixteenths(rarity.bits(frequency)));
             }
             ranked = votes.ranked(is_candidate);
         }

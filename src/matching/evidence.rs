@@ -40,8 +40,11 @@ pub struct Rarity {
     population_bits: f64,
 }
 
-/// log2 of small numbers: most phrases of a teaser are in few articles.
-static SMALL_LOG2: LazyLock<[f64; 256]> =
+/// Numbers whose logarithms are looked up: most phrases of a teaser are in few articles.
+const SMALL_END: usize = 256;
+
+/// log2 of each of them; that of 0 is not asked for.
+static SMALL_LOG2: LazyLock<[f64; SMALL_END]> =
     LazyLock::new(|| std::array::from_fn(|it| (it as f64).log2()));
 
 impl Rarity {
@@ -101,6 +104,10 @@ mod tests {
         assert!((rarity.bits(1) - rarity.bits(2) - 1.0).abs() < 1e-9);
         assert!(rarity.bits(1_000_000) < 0.01);
         assert!((rarity.bits(0) - rarity.bits(1)).abs() < f64::EPSILON);
+        for frequency in 1..2 * u32::try_from(SMALL_END).unwrap() {
+            let share = (1_000_000.0 + PRIOR_ARTICLES) / f64::from(frequency);
+            assert!((rarity.bits(frequency) - share.log2()).abs() < 1e-9, "{frequency}");
+        }
     }
 
     #[test]

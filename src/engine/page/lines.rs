@@ -9,11 +9,11 @@ use crate::engine::article::ArticleId;
 use crate::engine::core::Core;
 use crate::engine::error::EngineError;
 use crate::engine::page::{MATCHED_LINES_MAX, Page, Relative, is_teaser};
-use crate::engine::teaser::{Asked, Depth, Field, TEASER_TOKENS_MAX, TeaserAnswer, TeaserMatch};
+use crate::engine::teaser::{Asked, Depth, Field, TEASER_TOKENS_MAX, TeaserAnswer};
 use crate::hash::{HashMap, HashSet};
 use crate::matching::overlap::Relation;
 use crate::matching::runs;
-use crate::matching::verdict::{Kind, TEASER_WORDS_MIN, Verdict};
+use crate::matching::verdict::{TEASER_WORDS_MIN, Verdict};
 use crate::shingle::{self, SHINGLE_TOKENS, Shingle};
 use crate::text::page::SegmentKind;
 use crate::text::tokens::{TokenHash, Tokens};
@@ -37,7 +37,7 @@ struct Line {
     /// Whether one of them is the page's own.
     is_own: bool,
     /// Whether it is the title of one that is the page's own.
-    is_title: bool,
+    is_own_title: bool,
     answer: Option<TeaserAnswer>,
 }
 
@@ -67,21 +67,26 @@ impl Lines {
                 }
             }
             for (line, words) in asked.iter_mut().filter(|_| is_own) {
-                line.is_title |= *words == fields.title();
+                line.is_own_title |= *words == fields.title();
             }
         }
         Self { lines }
     }
 
-    /// Whether a line is the title of a stored article, the page's own or another.
-    pub(super) fn is_title(&self, at: usize) -> bool {
-        let is_of_another = |it: &TeaserMatch| {
-            (it.verdict, it.field, it.kind) == (Verdict::Match, Field::Title, Kind::Verbatim)
+    /// Whether a line is the title of the page's own article.
+    pub(super) fn is_own_title(&self, at: usize) -> bool {
+        self.lines.get(at).is_some_and(|it| it.is_own_title)
+    }
+
+    /// Whether a line is the title, or a part of it, of the article whose blurb stands
+    /// behind it.
+    pub(super) fn is_headline(&self, at: usize) -> bool {
+        let best = |at: usize| {
+            let answer = self.lines.get(at)?.answer.as_ref();
+            answer.filter(|it| it.verdict == Verdict::Match)?.matches.first()
         };
-        self.lines.get(at).is_some_and(|line| {
-            let best = line.answer.iter().find_map(|it| it.matches.first());
-            line.is_title || best.is_some_and(is_of_another)
-        })
+        let headline = best(at).filter(|it| it.field == Field::Title);
+        headline.zip(best(at + 1)).is_some_and(|(headline, blurb)| headline.id == blurb.id)
     }
 
     /// Which lines are teasers of an article that is not the page's own. The page's
@@ -257,11 +262,11 @@ mod tests {
 
     fn answer(id: &str) -> TeaserAnswer {
         let span = crate::text::ByteSpan::new(0, 1);
-        let found = TeaserMatch {
+        let found = crate::engine::teaser::TeaserMatch {
             id: ArticleId::new(id).unwrap(),
             verdict: Verdict::Match,
             confidence: 1.0,
-            kind: Kind::Verbatim,
+            kind: crate::matching::verdict::Kind::Verbatim,
             field: Field::Body,
             similarity: 1.0,
             evidence_bits: 30.0,

@@ -20,10 +20,6 @@ const PLAIN: u8 = u8::MAX;
 /// Tokens, at most: what one byte and two can name.
 const TOKENS_MAX: usize = ONE_BYTE_END + ((PLAIN as usize - ONE_BYTE_END) << 8);
 
-/// What two bytes as a number are above the place that they name.
-const TWO_BYTES_FROM: usize = (ONE_BYTE_END << 8) - ONE_BYTE_END;
-const CUT: &str = "it is cut short";
-
 /// Tokens that are looked for among names, at most: the rarest say it.
 const SOUGHT_MAX: usize = 4;
 
@@ -89,27 +85,18 @@ impl Dictionary {
         bytes: &'a [u8],
         count: usize,
     ) -> Result<(Vec<TokenHash>, &'a [u8]), String> {
-        let keys = self.0.keys();
-        let mut tokens = vec![0; count];
-        let mut at = 0;
-        for token in &mut tokens {
-            let byte = |at: usize| bytes.get(at).map_or(0, |it| usize::from(*it));
-            let (first, second) = (byte(at), byte(at + 1));
-            if first == usize::from(PLAIN) {
-                let plain = bytes.get(at + 1..).and_then(|it| it.first_chunk());
-                *token = u32::from_le_bytes(*plain.ok_or(CUT)?);
-                at += 5;
-                continue;
-            }
-            // Whether a name is one byte or two cannot be foretold: no jump depends on it.
-            let is_two = first >= ONE_BYTE_END;
-            let two = ((first << 8) | second).wrapping_sub(TWO_BYTES_FROM);
-            let place = select_unpredictable(is_two, two, first);
-            at += 1 + (first >> 7);
-            *token =
-                *keys.get(place).ok_or("it has a token that the store's dictionary has not")?;
+        let mut names = Names(bytes);
+        let mut tokens = Vec::with_capacity(count);
+        for _ in 0..count {
+            tokens.push(match names.next().ok_or("it is cut short")? {
+                Name::Plain(token) => token,
+                Name::Place(place) => {
+                    let token = self.0.keys().get(place);
+                    *token.ok_or("it has a token that the store's dictionary has not")?
+                }
+            });
         }
-        Ok((tokens, bytes.get(at..).ok_or(CUT)?))
+        Ok((tokens, names.0))
     }
 
     /// Whether all of these tokens may be among `count` names at the start of some bytes:
@@ -152,14 +139,13 @@ impl Iterator for Names<'_> {
             self.0 = rest;
             return Some(Name::Plain(u32::from_le_bytes(*token)));
         }
-        let place = usize::from(*first);
-        if place < ONE_BYTE_END {
-            self.0 = rest;
-            return Some(Name::Place(place));
-        }
-        let (second, rest) = rest.split_first()?;
-        self.0 = rest;
-        Some(Name::Place(ONE_BYTE_END + ((place - ONE_BYTE_END) << 8) + usize::from(*second)))
+        // Whether a name is one byte or two cannot be foretold: no jump depends on it.
+        let (first, second) = (usize::from(*first), rest.first().map_or(0, |it| usize::from(*it)));
+        let is_two = first >= ONE_BYTE_END;
+        let two = ((first << 8) | second).wrapping_sub((ONE_BYTE_END << 8) - ONE_BYTE_END);
+        let place = select_unpredictable(is_two, two, first);
+        self.0 = rest.get(usize::from(is_two)..)?;
+        Some(Name::Place(place))
     }
 }
 
@@ -234,6 +220,20 @@ mod tests {
         assert_eq!(again.decode(&bytes, tokens.len()).unwrap(), (tokens.to_vec(), &[9][..]));
         assert!(again.decode(&bytes[..3], tokens.len()).is_err());
         assert!(again.decode(&[254, 255], 1).is_err());
+    }
+
+    #[test]
+    fn names_that_are_cut_short_are_an_error() {
+        let dictionary = Dictionary::new((0..1000).collect());
+        let tokens: Vec<u32> = (0..1010).collect();
+        for token in &tokens {
+            let mut bytes = Vec::new();
+            dictionary.encode(*token, &mut bytes);
+            assert_eq!(dictionary.decode(&bytes, 1).unwrap(), (vec![*token], &[][..]));
+            for end in 0..bytes.len() {
+                assert!(dictionary.decode(&bytes[..end], 1).is_err(), "{token} {end}");
+            }
+        }
     }
 
     #[test]

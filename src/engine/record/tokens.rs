@@ -100,17 +100,17 @@ pub(super) fn decode(
     Ok(tokens)
 }
 
-/// Reads `count` ranks.
+/// Reads `count` ranks. Bytes that are not there count as 0 until all are taken.
 fn ranks(reader: &mut Reader<'_>, count: usize) -> Result<Vec<u32>, String> {
     let bytes = reader.bytes;
     let mut ranks = vec![0; count];
     let mut at = 0;
     for rank in &mut ranks {
         let byte = u32::from(bytes.get(at).copied().unwrap_or(0));
-        at += 1;
-        *rank = byte;
-        if byte >= ONE_BYTE_END {
-            at -= 1;
+        if byte < ONE_BYTE_END {
+            *rank = byte;
+            at += 1;
+        } else {
             *rank = long_rank(bytes, &mut at)?;
         }
     }
@@ -167,6 +167,15 @@ mod tests {
             [0b100, 255, 7, 0, 0, 0, 255, 9, 0, 0, 0, 255, 4, 3, 2, 1, 0]
         );
         assert!(bytes(&[]).is_empty());
+    }
+
+    #[test]
+    fn what_is_cut_short_is_an_error() {
+        let tokens: Vec<u32> = (0..200).chain([3, 195]).collect();
+        let whole = bytes(&tokens);
+        for end in 0..whole.len() {
+            assert!(back(&whole[..end], tokens.len()).is_err(), "{end}");
+        }
     }
 
     #[test]

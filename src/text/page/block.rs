@@ -83,7 +83,7 @@ const CLOCK_WORDS_END: usize = 16;
 /// Words of a wrapped line, at least.
 const WRAPPED_WORDS_MIN: usize = 6;
 /// Bytes that are looked at together.
-const TOGETHER: usize = 32;
+const ROW_BYTES: usize = 32;
 /// Tokens by which lines that begin alike are found.
 const REPEATED_TOKENS: usize = 8;
 
@@ -118,10 +118,10 @@ fn line_length(text: &str) -> usize {
     places(bytes, |it| matches!(it, b'\n'..=b'\r' | 0xe2)).find_map(length).unwrap_or(text.len())
 }
 
-/// Where the bytes are that are wanted, few of many: a row of them is looked at together,
-/// by vectors.
+/// Where the bytes are that are wanted. A row of them is looked at together, by vectors,
+/// which is fast where few of many are wanted.
 fn places(bytes: &[u8], is_wanted: impl Fn(u8) -> bool + Copy) -> impl Iterator<Item = usize> {
-    let rows = bytes.chunks(TOGETHER).zip((0..).step_by(TOGETHER));
+    let rows = bytes.chunks(ROW_BYTES).zip((0..).step_by(ROW_BYTES));
     let has_one = move |row: &[u8]| row.iter().fold(false, |has, it| has | is_wanted(*it));
     rows.filter(move |it| has_one(it.0)).flat_map(move |(row, start)| {
         (start..).zip(row).filter(move |it| is_wanted(*it.1)).map(|it| it.0)
@@ -249,12 +249,10 @@ impl<'a> Line<'a> {
 /// How many of | » › • · > and / there are, at most [`SEPARATORS_MAX`].
 fn separators(text: &str) -> usize {
     let bytes = text.as_bytes();
-    let is_one = |at: &usize| {
-        // "»" and "·" begin with c2, the others with e2.
-        let others =
-            [[0xc2, 0xbb].as_slice(), &[0xc2, 0xb7], &[0xe2, 0x80, 0xa2], &[0xe2, 0x80, 0xba]];
-        let from = bytes.get(*at..).unwrap_or_default();
-        from.first().is_some_and(u8::is_ascii) || others.iter().any(|it| from.starts_with(it))
+    let is_one = |at: &usize| match bytes.get(*at..).unwrap_or_default() {
+        [byte, ..] if byte.is_ascii() => matches!(byte, b'|' | b'>' | b'/'),
+        // "»" and "·", then "•" and "›".
+        from => matches!(from, [0xc2, 0xbb | 0xb7, ..] | [0xe2, 0x80, 0xa2 | 0xba, ..]),
     };
     let may_be = |it: u8| matches!(it, b'|' | b'>' | b'/' | 0xc2 | 0xe2);
     places(bytes, may_be).filter(is_one).take(SEPARATORS_MAX).count()
@@ -308,6 +306,8 @@ fn beginning(tokens: &[TokenHash]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -319,14 +319,23 @@ mod tests {
         assert!(blocks(" \n\t\n", Cues::builtin()).is_empty());
     }
 
+    proptest! {
+        #[test]
+        fn places_are_those_that_are_found_byte_by_byte(
+            bytes in proptest::collection::vec(0_u8..6, 0..4 * ROW_BYTES),
+        ) {
+            let expected: Vec<usize> = (0..bytes.len()).filter(|it| bytes[*it] == 3).collect();
+            prop_assert_eq!(places(&bytes, |it| it == 3).collect::<Vec<_>>(), expected);
+        }
+    }
+
     #[test]
-    fn places_are_found_wherever_a_row_ends() {
-        let bytes: Vec<u8> = (0..TOGETHER * 3 + 5).map(|it| b"a|bc>"[it % 5]).collect();
-        let expected: Vec<usize> = (0..bytes.len()).filter(|it| it % 5 == 4).collect();
-        assert_eq!(places(&bytes, |it| it == b'>').collect::<Vec<_>>(), expected);
-        assert_eq!(places(&bytes, |it| it == b'x').next(), None);
-        assert_eq!(line_length(&format!("{}\u{2028}b", "é".repeat(40))), 83);
-        assert_eq!(separators(&format!("{} • b", "– ".repeat(30))), 1);
+    fn lines_and_signs_are_told_in_every_row() {
+        for before in 0..3 * ROW_BYTES {
+            let text = format!("{}–\u{2028}»", "a".repeat(before));
+            assert_eq!(line_length(&text), before + 6);
+            assert_eq!(separators(&text), 1, "{before}");
+        }
     }
 
     #[test]

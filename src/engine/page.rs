@@ -226,7 +226,7 @@ impl Core {
         let is_told = |at: usize, kind: SegmentKind| match kind {
             SegmentKind::Other => true,
             SegmentKind::Title => lines.is_own_title(at),
-            SegmentKind::TeaserHeadline => lines.is_headline(at),
+            SegmentKind::TeaserHeadline => lines.is_own_title(at) || lines.is_headline(at),
             SegmentKind::Body | SegmentKind::Teaser | SegmentKind::SectionLabel => false,
         };
         let asked: Vec<(usize, &[TokenHash])> = page

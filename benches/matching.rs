@@ -128,7 +128,7 @@ fn check_page(page: &str, article: &[u32], cues: &Cues) {
     let blocks = page::blocks(page, cues);
     let kinds = page::split(&blocks, &[]);
     let body = page::tokens_of(&blocks, &kinds, SegmentKind::Body);
-    let share = body.len() as f64 / article.len() as f64;
+    let share = body.count() as f64 / article.len() as f64;
     assert!((0.9..1.1).contains(&share), "{share}");
     let teasers = kinds.iter().filter(|it| **it == SegmentKind::Teaser).count();
     assert!(teasers >= TEASERS_FOUND_MIN, "{teasers}");

@@ -24,7 +24,7 @@ fuzz_target!(|input: &[u8]| {
     for known in [&[][..], &known] {
         let kinds = page::split(&blocks, known);
         assert_eq!(kinds.len(), blocks.len());
-        let body = page::tokens_of(&blocks, &kinds, SegmentKind::Body).len();
+        let body = page::tokens_of(&blocks, &kinds, SegmentKind::Body).count();
         assert!(body <= blocks.iter().map(|it| it.tokens.len()).sum());
     }
 });

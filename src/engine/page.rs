@@ -194,7 +194,7 @@ impl Core {
         page: Page<'_>,
         kinds: &[SegmentKind],
     ) -> Result<Vec<Relative>, EngineError> {
-        let body = page::tokens_of(page.blocks, kinds, SegmentKind::Body);
+        let body: Vec<TokenHash> = page::tokens_of(page.blocks, kinds, SegmentKind::Body).collect();
         if body.is_empty() {
             return Ok(Vec::new());
         }

@@ -22,6 +22,13 @@ pub const MARGIN_BITS: f64 = 6.0;
 /// could stand in hundreds of places.
 pub const WHOLE_TITLE_BITS: f64 = 6.0;
 
+/// Numbers whose logarithms are looked up: most phrases of a teaser are in few articles.
+const SMALL_END: usize = 256;
+
+/// log2 of each of them; that of 0 is not asked for.
+static SMALL_LOG2: LazyLock<[f64; SMALL_END]> =
+    LazyLock::new(|| std::array::from_fn(|it| (it as f64).log2()));
+
 /// Bits of terms by their frequencies, in the order of these.
 ///
 /// A term counts -log2 of its share among the articles that have the most frequent
@@ -39,13 +46,6 @@ pub fn term_bits(frequencies: &[u32]) -> Vec<f64> {
 pub struct Rarity {
     population_bits: f64,
 }
-
-/// Numbers whose logarithms are looked up: most phrases of a teaser are in few articles.
-const SMALL_END: usize = 256;
-
-/// log2 of each of them; that of 0 is not asked for.
-static SMALL_LOG2: LazyLock<[f64; SMALL_END]> =
-    LazyLock::new(|| std::array::from_fn(|it| (it as f64).log2()));
 
 impl Rarity {
     /// In a store of this many articles.

@@ -96,9 +96,13 @@ pub fn split(blocks: &[Block], known: &[Known]) -> Vec<SegmentKind> {
 }
 
 /// The tokens of the lines of one kind, joined in their order.
-pub fn tokens_of(blocks: &[Block], kinds: &[SegmentKind], kind: SegmentKind) -> Vec<TokenHash> {
-    let chosen = blocks.iter().zip(kinds).filter(|(_, it)| **it == kind);
-    chosen.flat_map(|(block, _)| block.tokens.hashes.iter().copied()).collect()
+pub fn tokens_of(
+    blocks: &[Block],
+    kinds: &[SegmentKind],
+    kind: SegmentKind,
+) -> impl Iterator<Item = TokenHash> {
+    let chosen = blocks.iter().zip(kinds).filter(move |(_, it)| **it == kind);
+    chosen.flat_map(|(block, _)| block.tokens.hashes.iter().copied())
 }
 
 #[derive(Debug, Clone, Copy)]

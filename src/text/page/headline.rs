@@ -2,6 +2,7 @@
 //! the page's own.
 
 use crate::ranks::Ranks;
+use crate::text::page;
 use crate::text::page::{Block, SegmentKind};
 use crate::text::tokens::TokenHash;
 
@@ -68,8 +69,8 @@ pub(super) fn mark_title(blocks: &[Block], kinds: &mut [SegmentKind], body_start
     let words: Vec<TokenHash> = lines.iter().flat_map(|it| it.1).copied().collect();
     let sought = Ranks::of(&words);
     let mut found = vec![false; sought.len()];
-    let body = blocks.iter().zip(&*kinds).filter(|it| *it.1 == SegmentKind::Body);
-    for rank in body.flat_map(|it| &it.0.tokens.hashes).filter_map(|it| sought.get(*it)) {
+    let body = page::tokens_of(blocks, kinds, SegmentKind::Body);
+    for rank in body.filter_map(|it| sought.get(it)) {
         found.get_mut(rank).into_iter().for_each(|it| *it = true);
     }
     let is_found = |it: &&TokenHash| sought.get(**it).and_then(|it| found.get(it)) == Some(&true);
